@@ -1,0 +1,101 @@
+"""The canvas: prompts of different length and their masks in one left-padded tensor, each sequence in its own block.
+
+Columns are shared, positions are not: a prompt of length P ends in column `prompt_end - 1` and its first token has
+position 0, so column c of sequence s has position `c - pad[s]`, negative for padding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from psd_lib.decoding.caches import CachePlan, Denoiser, Request
+
+
+class Canvas:
+    """S sequences of at most `gen_length` new tokens, decoded block by block.
+
+    Example, prompts of 3 and 5 tokens, block_length 4, gen_length 4, `p` prompt, `_` masked, `.` padding::
+
+        column            0 1 2 3 4 5 6 7 8
+        ids               . . p p p _ _ _ _        positions  . . 0 1 2 3 4 5 6
+                          p p p p p _ _ _ _                   0 1 2 3 4 5 6 7 8
+        absolute blocks   start = [2, 4]           the first window holds 3 and 1 prompt tokens
+        prompt-end blocks start = [5, 5]
+    """
+
+    def __init__(self, denoiser: Denoiser, prompts: list[list[int]], gen_length: int, width: int,
+                 absolute_blocks: bool, device: torch.device | str):  # fmt: skip
+        self.mask_id, self.width = denoiser.mask_id, width
+        self.sees_future = denoiser.sees_future
+        self.eos = torch.tensor(denoiser.eos_ids, device=device)
+        lengths = torch.tensor([len(prompt) for prompt in prompts])
+        self.prompt_end = int(lengths.max())
+        self.end = self.prompt_end + gen_length
+        # two spare blocks on the right, never masked and never seen, so that a window is always inside the tensor
+        ids = torch.full((len(prompts), self.end + 2 * width), denoiser.eos_ids[0])
+        ids[:, self.prompt_end : self.end] = denoiser.mask_id
+        for row, prompt in zip(ids, prompts):
+            row[self.prompt_end - len(prompt) : self.prompt_end] = torch.tensor(prompt)
+        pad = self.prompt_end - lengths
+        columns = torch.arange(ids.shape[1])
+        positions = columns - pad[:, None]
+        if absolute_blocks:
+            blocks, start = positions.div(width, rounding_mode="floor"), lengths // width * width + pad
+        else:
+            blocks = ((columns - self.prompt_end).div(width, rounding_mode="floor")).expand_as(positions)
+            start = torch.full_like(pad, self.prompt_end)
+        self.ids, self.positions, self.blocks = ids.to(device), positions.to(device), blocks.to(device)
+        self.start = start.to(device)
+        self.done = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+
+    def columns(self, ahead: int = 0) -> Tensor:
+        """Columns of each sequence's window, `[S, W]`; `ahead` = 1 is the next block."""
+        return self.start[:, None] + ahead * self.width + torch.arange(self.width, device=self.start.device)
+
+    def window(self, ahead: int = 0) -> tuple[Tensor, Tensor]:
+        """Tokens and mask of each sequence's window, both `[S, W]`."""
+        tokens = self.ids.gather(1, self.columns(ahead))
+        return tokens, tokens == self.mask_id
+
+    def ends(self, tokens: Tensor, masked: Tensor) -> Tensor:
+        """Whether states `[S, N, W]` hold a generated EOS with nothing masked before it, bool `[S, N]`."""
+        generated = self.columns() >= self.prompt_end
+        eos = torch.isin(tokens, self.eos) & generated[:, None]
+        open_before = masked.cumsum(-1) > 0
+        return (eos & ~open_before).any(-1)
+
+    def last_block(self) -> Tensor:
+        """Whether a sequence's window is its last one, bool `[S]`."""
+        return self.start + self.width >= self.end
+
+    def write(self, tokens: Tensor, complete: Tensor, final: Tensor) -> None:
+        """Make `tokens` `[S, W]` the state; a complete window moves to the next block, a final state ends the sequence."""
+        columns = self.columns()
+        kept = torch.where(self.done[:, None], self.ids.gather(1, columns), tokens)
+        self.ids.scatter_(1, columns, kept)
+        self.start = self.start + self.width * (complete & ~final & ~self.done)
+        self.done = self.done | final
+
+    def request(self, nodes: Tensor, wanted: Tensor, rows: Tensor, start: Tensor,
+                cache: CachePlan) -> tuple[Request, tuple[Tensor, ...]]:  # fmt: skip
+        """The call for the nodes `rows` (`[R, 2]`: sequence, node) and where its logits belong in `[S, N, W]`.
+
+        `nodes` int64 `[S, N, W]` on the device; `wanted` bool `[S, N, W]`, `rows` and `start` `[S, N]` (first column of
+        the window that each node is asked about) live on the host, where the shape of the call is decided.
+        """
+        device = self.ids.device
+        last = int(start[rows[:, 0], rows[:, 1]].max()) + self.width
+        size = cache.columns(last, self.end, self.sees_future)
+        where = wanted.nonzero()
+        number = torch.full(wanted.shape[:2], -1)
+        number[rows[:, 0], rows[:, 1]] = torch.arange(len(rows))
+        row = number[where[:, 0], where[:, 1]]
+        column = start[where[:, 0], where[:, 1]] + where[:, 2]
+        sequence, node, row, column, *where = (
+            index.to(device, non_blocking=True)
+            for index in (rows[:, 0], rows[:, 1], row, column, *where.unbind(1))
+        )
+        ids = self.ids[sequence].scatter(1, self.columns()[sequence], nodes[sequence, node])[:, :size]
+        positions, blocks = self.positions[sequence, :size], self.blocks[sequence, :size]
+        return Request(ids, positions, blocks, sequence, row, column), tuple(where)
