@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
@@ -37,9 +41,18 @@ def tiny_model(seed: int = 0, block_length: int = 8, words: int = 30, sharpness:
         network.lm_head.weight.data *= sharpness / 6
     family = FAMILIES["sdar"]
     if sees_future:
-        from dataclasses import replace
-
         family = replace(family, sees_future=True, absolute_blocks=False)
     tokenizer = tiny_tokenizer(words)
     denoiser = NetworkDenoiser(network, family, 1, (0,), len(tokenizer))
     return Model(f"tiny-{seed}", denoiser, tokenizer, family, block_length, 256, f"tiny{seed:08d}")
+
+
+def save_checkpoint(model: Model, folder: Path) -> Path:
+    """Write `model` as a checkpoint folder in the released shape: config.json, model.safetensors, tokenizer files."""
+    model.denoiser.network.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    path = folder / "config.json"
+    raw = json.loads(path.read_text())
+    raw |= {"model_type": model.family.model_type, "block_size": model.block_length, "mask_token_id": model.mask_id}
+    path.write_text(json.dumps(raw | {"eos_token_id": model.eos_id}, indent=2))
+    return folder

@@ -1,0 +1,124 @@
+"""The public surface: `psd_lib.generate`, its presets and what it refuses."""
+
+import warnings
+
+import pytest
+
+import psd_lib
+from psd_lib.decoding import PRESETS, DecodeConfig
+from psd_lib.errors import UserError
+from psd_lib.testing import tiny_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model(0)
+
+
+def test_results_read_as_documented(model):
+    out = psd_lib.generate(model, ["w3 w4 w5", "w9"], decoder="psd", policy="confidence", threshold=0.9, depth=3,
+                           block_length=8, gen_length=16)  # fmt: skip
+    assert len(out) == 2 and out.text == [sequence.text for sequence in out]
+    assert out[0].prompt_text == "w3 w4 w5"
+    assert out.tpf == sum(s.n_tokens for s in out) / sum(s.nfe for s in out)
+    assert out.trace[0].tokens.shape == (16,) and len(out.trace[0].text_tokens) == 16
+    assert out.ledger.nfe == len(out.ledger.forwards)
+
+
+def test_one_prompt_and_token_ids_are_accepted(model):
+    assert psd_lib.generate(model, "w3 w4", gen_length=8).text == psd_lib.generate(model, [[3, 4]], gen_length=8).text
+
+
+@pytest.mark.parametrize("decoder", PRESETS)
+def test_every_preset_runs(model, decoder):
+    out = psd_lib.generate(model, ["w3 w4 w5"], decoder, gen_length=16)
+    assert out[0].nfe <= 16 and out.config.decoder == decoder
+
+
+def test_labels_and_dicts():
+    assert DecodeConfig.make("greedy").label == "greedy"
+    assert DecodeConfig.make("spiffy", depth=5).label == "spiffy(d=5)"
+    assert DecodeConfig.make("psd", policy="local_leap").label == "psd(LocalLeap 0.9/0.75/4, d=3)"
+    assert DecodeConfig.make("psd", acceptor="token_chain").label == "psd(confidence 0.9, d=3, token_chain)"
+    described = DecodeConfig.make("psd", threshold=0.8).to_dict()
+    assert described["policy"] == {"name": "confidence", "threshold": 0.8}
+    assert described["builder"] == {"name": "chain", "depth": 3, "tokens_per_level": 1}
+
+
+def test_exactness_is_claimed_only_where_it_is_proved():
+    claims = {
+        ("psd", "replay"): True, ("psd", "subset"): False, ("psd", "token_chain"): False, ("psd", "token_root"): False,
+        ("spiffy", "replay"): True, ("spiffy", "subset"): True, ("spiffy", "token_chain"): False,
+    }  # fmt: skip
+    for (decoder, acceptor), exact in claims.items():
+        assert DecodeConfig.make(decoder, acceptor=acceptor).exact is exact
+    assert DecodeConfig.make("psd", acceptor="token_chain", depth=0).exact
+
+
+def test_a_policy_object_of_the_users_own_runs(model):
+    from dataclasses import dataclass
+
+    from psd_lib.decoding.policies import ByConfidence
+
+    @dataclass(frozen=True)
+    class EverySecond(ByConfidence):
+        name = "every_second"
+        label = "every second"
+
+        def select(self, scores, masked):
+            return masked & (masked.cumsum(-1) % 2 == 1)
+
+    out = psd_lib.generate(model, ["w3 w4 w5"], policy=EverySecond(), gen_length=16)
+    assert out.config.to_dict()["policy"] == {"name": "every_second"}
+
+
+REFUSED = [
+    ({"decoder": "beam"}, "unknown decoder 'beam'; choose one of: greedy"),
+    ({"policy": "best"}, "unknown policy 'best'; choose one of: top_k, confidence, local_leap, left_to_right"),
+    ({"acceptor": "all"}, "unknown acceptor 'all'; choose one of: replay"),
+    ({"cache": "dual"}, "unknown cache 'dual'; choose one of: none"),
+    ({"policy": 3}, "policy must be one of"),
+    ({"threshold": 1.2}, "threshold must be a number between 0 and 1, got 1.2"),
+    ({"depth": -1}, "depth must be a whole number of at least 0, got -1"),
+    ({"depth": 1.5}, "depth must be a whole number"),
+    ({"block_length": 0}, "block_length must be a whole number of at least 1"),
+    ({"gen_length": 0}, "gen_length must be a whole number of at least 1"),
+    ({"temperature": -1}, "temperature must be a number of at least 0"),
+    ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
+    ({"treshold": 0.9}, "decoder 'psd' has no option 'treshold'; it accepts: threshold"),
+    ({"decoder": "greedy", "depth": 3}, "decoder 'greedy' has no option 'depth'"),
+    ({"decoder": "spiffy", "k": 4}, "decoder 'spiffy' has no option 'k'"),
+    ({"config": DecodeConfig.make("greedy"), "depth": 3}, "either a config or options"),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), REFUSED)
+def test_impossible_options_are_refused(model, options, words):
+    with pytest.raises(UserError, match=words):
+        psd_lib.generate(model, ["w3"], **options)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        ([], "no prompts"),
+        ([""], "prompt 0 is empty"),
+        (["w3", []], "prompt 1 is empty"),
+        (["w3 <|MASK|> w4"], r"prompt 0 contains the mask token <\|MASK\|>"),
+        ([[3, 31]], r"prompt 0 has token ids outside 0\.\.29"),
+        ([[3] * 200], "prompt 0 has 200 tokens, which with gen_length 128 exceeds the model's 256 positions"),
+    ],
+)
+def test_impossible_prompts_are_refused(model, prompts, words):
+    with pytest.raises(UserError, match=words):
+        psd_lib.generate(model, prompts)
+
+
+def test_a_block_length_that_does_not_divide_gen_length_is_said():
+    bidirectional = tiny_model(0, sees_future=True)
+    with pytest.warns(UserWarning, match="block_length 8 does not divide gen_length 12: the last block is shorter"):
+        out = psd_lib.generate(bidirectional, ["w3"], gen_length=12)
+    assert len(out[0].trace.tokens) == 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        psd_lib.generate(bidirectional, ["w3"], gen_length=16)
