@@ -53,6 +53,8 @@ class Step:
         return rng.choice(self.sentences).replace("{e}", f"{a}{self.op}{b}={self.result}")
 
 
+# A question always determines its chain of equations (where two ways of solving are natural, the wording of the
+# question decides): otherwise one text could be in train with one answer pattern and in test with another.
 Problem = tuple[list[str], list[Step]]
 
 
@@ -146,11 +148,12 @@ def _shop(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
 
 def _work(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
     pay, x, y, k = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 40)
+    split = rng.random() < 0.5
     text = [rng.choice((f"{n} gets {pay} dollars for each hour of work.", f"{n} works for {pay} dollars per hour.")),
-            rng.choice((f"On Monday {n} works {x} hours and on Friday {y} hours.", f"{n} works {x} hours on Monday and {y} hours on Friday.")),
+            f"On Monday {n} works {x} hours and on Friday {y} hours." if split else f"{n} works {x} hours on Monday and {y} hours on Friday.",
             rng.choice((f"Then {n} pays {k} dollars for {o}.", f"{n} pays {k} dollars for {o} and keeps the rest.")),
             f"How many dollars does {n} have left?"]
-    if rng.random() < 0.5:
+    if not split:
         steps = [Step(x, "+", y, (f"{n} works {{e}} hours on the two days.", f"On Monday and Friday {n} works {{e}} hours in total.")),
                  Step(x + y, "*", pay, (f"With {pay} dollars per hour, {n} gets {{e}} dollars.", f"For this work {n} gets {{e}} dollars."))]
     else:
@@ -165,13 +168,14 @@ def _work(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
 def _reading(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
     day, days, more, rest = rng.randint(3, 12), rng.randint(2, 7), rng.randint(2, 25), rng.randint(2, 40)
     total = day * days + more + rest
+    split = rng.random() < 0.5
     text = [rng.choice((f"{n} reads a book of {total} pages.", f"The book of {n} has {total} pages.")),
             rng.choice((f"{n} reads {day} pages per day for {days} days.", f"For {days} days {n} reads {day} pages on each day.")),
-            rng.choice((f"Then {n} reads {more} more pages.", f"On the next day {n} reads {more} pages.")),
+            f"On the next day {n} reads {more} pages." if split else f"Then {n} reads {more} more pages.",
             rng.choice(("How many pages are left?", f"How many pages does {n} have left?"))]
     read = day * days
     steps = [Step(day, "*", days, (f"In {days} days {n} reads {{e}} pages.", f"With {day} pages per day, {n} reads {{e}} pages."))]
-    if rng.random() < 0.5:
+    if not split:
         steps += [Step(read, "+", more, (f"With {more} more pages, {n} reads {{e}} pages in total.", f"Then {n} reads {more} more, which is {{e}} pages.")),
                   Step(total, "-", read + more, (f"The book has {total} pages, so {{e}} pages are left.", f"There are {{e}} pages of the book left."))]
     else:
@@ -197,11 +201,12 @@ def _share(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
 def _garden(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
     rows, each, new, k = rng.randint(2, 7), rng.randint(3, 11), rng.randint(2, 4), rng.randint(2, 15)
     plant = rng.choice(("trees", "flowers"))
+    split = rng.random() < 0.5
     text = [rng.choice((f"The garden of {n} has {rows} rows with {each} {plant} in each.", f"In a garden there are {rows} rows of {each} {plant}.")),
-            rng.choice((f"{n} plants {new} more rows of {each}.", f"Then {n} plants {new} new rows with {each} {plant} in each.")),
+            f"Then {n} plants {new} new rows with {each} {plant} in each." if split else f"{n} plants {new} more rows of {each}.",
             rng.choice((f"In winter {k} {plant} die.", f"Then {m} takes {k} {plant} away.")),
             rng.choice((f"How many {plant} are left?", f"How many {plant} are in the garden now?"))]
-    if rng.random() < 0.5:
+    if not split:
         steps = [Step(rows, "+", new, (f"With {new} more rows, the garden has {{e}} rows.", f"There are {{e}} rows in the garden.")),
                  Step(rows + new, "*", each, (f"With {each} {plant} in each row, there are {{e}} {plant}.", f"In the {rows + new} rows there are {{e}} {plant}."))]
     else:
