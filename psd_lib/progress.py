@@ -23,15 +23,19 @@ def progress(iterable: Iterable[Item], total: int | None = None, label: str = ""
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
     file = os.environ.get(FILE_VARIABLE)
-    silent = os.environ.get("TQDM_DISABLE", "").lower() not in ("", "0", "false")
     if file:
         yield from _lines(iterable, total, label, file)
-    elif silent:
+    elif silenced():
         yield from iterable
     elif sys.stderr.isatty():
         yield from tqdm(iterable, total=total, desc=label or None, dynamic_ncols=True)
     else:
         yield from _lines(iterable, total, label, None)
+
+
+def silenced() -> bool:
+    """Whether TQDM_DISABLE asks for no progress."""
+    return os.environ.get("TQDM_DISABLE", "").lower() not in ("", "0", "false")
 
 
 def _lines(iterable: Iterable[Item], total: int | None, label: str, file: str | None) -> Iterator[Item]:

@@ -1,0 +1,38 @@
+# Two doors: `make reproduce` writes every table and figure, `make test` runs every check. Both make .venv first.
+PYTHON ?= python3
+TIER ?= mini
+# Where pip looks for torch, when not where it looks for everything else: PyTorch's own index of CPU or CUDA builds.
+TORCH_INDEX ?=
+# Processes that run the tests side by side.
+WORKERS ?= 2
+
+BIN := .venv/bin
+READY := .venv/ready
+QUIET := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: env reproduce test lock clean
+
+env: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; use make PYTHON=...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(grep '^torch==' requirements.lock)
+	$(BIN)/pip install -r requirements.lock
+	$(BIN)/pip install --no-deps --no-build-isolation -e .
+	touch $@
+
+reproduce: $(READY)
+	$(QUIET) $(BIN)/psd reproduce --tier $(TIER)
+
+test: $(READY)
+	$(QUIET) TQDM_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests notebooks \
+	  --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 300 --nbval-kernel-name python3
+
+lock: $(READY)
+	{ head -n 1 requirements.lock; $(BIN)/pip freeze --all | grep -viE '^(pip|psd[-_]lib)==|^-e ' \
+	  | sed 's/+[a-z0-9.]*$$//' | sort -f; } > requirements.new
+	mv requirements.new requirements.lock
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,120 @@
+"""The `psd` command. Bad input is one sentence on stderr and exit code 2; heavy imports wait for their subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import psd_lib
+from psd_lib.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 2 for bad input, 130 when interrupted."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except UserError as error:
+        print(f"psd: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("psd: interrupted; finished work is kept, run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="psd", description="Training-free parallel decoding of diffusion language models.")
+    parser.add_argument("--version", action="version", version=f"psd {psd_lib.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    reproduce = commands.add_parser("reproduce", help="execute the notebooks: every table and figure")
+    reproduce.add_argument("--tier", default="mini", help="how much to run, see data/configs/tiers.yaml (default: mini)")
+    reproduce.add_argument("--notebooks", default="*", metavar="PATTERN", help="only those that match, e.g. '20*'")
+    reproduce.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each task")
+    reproduce.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="set a notebook parameter")
+    reproduce.add_argument("--in-place", action="store_true", help="refresh the outputs kept in notebooks/ (their own tier)")
+    reproduce.set_defaults(run=_reproduce)
+
+    generate = commands.add_parser("generate", help="decode a prompt", epilog="Options of the decoder: psd decoders.")
+    generate.add_argument("prompt", nargs="+", help="one or more prompts")
+    generate.add_argument("--model", default="mini-sdar", help="embedded name, folder or Hub repository (default: mini-sdar)")
+    generate.add_argument("--revision", help="revision of a Hub repository")
+    generate.add_argument("--decoder", default="psd", help="see psd decoders (default: psd)")
+    generate.add_argument("-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="e.g. -o threshold=0.9 -o depth=3")
+    generate.set_defaults(run=_generate)
+
+    train = commands.add_parser("train", help="train an embedded model; resumes where it stopped")
+    train.add_argument("--model", default="mini-sdar", help="which one (default: mini-sdar)")
+    train.add_argument("--out", help="folder for the checkpoint (default: data/models/<model>)")
+    train.add_argument("--minutes", type=float, help="time budget (default: the recipe's)")
+    train.add_argument("--device", help="cpu or cuda (default: a GPU where there is one)")
+    train.add_argument("--fresh", action="store_true", help="start again instead of resuming")
+    train.set_defaults(run=_train)
+
+    tasks = commands.add_parser("tasks", help="write the generated task files again, from their seeds")
+    tasks.add_argument("name", nargs="*", help="which ones (default: all)")
+    tasks.set_defaults(run=_tasks)
+
+    commands.add_parser("decoders", help="list the decoders and their options").set_defaults(run=_decoders)
+    return parser
+
+
+def _reproduce(parsed: argparse.Namespace) -> None:
+    from psd_lib.runs.reproduce import reproduce
+
+    parameters = _options(parsed.parameter)
+    for sentence in reproduce(parsed.tier, parsed.notebooks, parsed.limit, parsed.in_place, parameters):
+        print(sentence)
+
+
+def _generate(parsed: argparse.Namespace) -> None:
+    options = _options(parsed.option)
+    model = psd_lib.load(parsed.model, revision=parsed.revision)
+    out = psd_lib.generate(model, parsed.prompt, decoder=parsed.decoder, **options)
+    for sequence in out:
+        print(sequence.text)
+        print(f"[{out.config.label}: {sequence.n_tokens} tokens, {sequence.nfe} forwards, TPF {sequence.tpf:.2f}]", file=sys.stderr)
+
+
+def _train(parsed: argparse.Namespace) -> None:
+    from psd_lib.training import train
+
+    folder = train(parsed.model, parsed.out, resume=not parsed.fresh, minutes=parsed.minutes, device=parsed.device)
+    print(f"checkpoint in {folder}")
+
+
+def _tasks(parsed: argparse.Namespace) -> None:
+    from psd_lib import tasks
+    from psd_lib.tasks import fixed
+
+    for task in [tasks.get(name) for name in parsed.name or tasks.names()]:
+        print(f"{task.name}: {fixed.write(task)}")
+
+
+def _decoders(_: argparse.Namespace) -> None:
+    from psd_lib.decoding import ACCEPTORS, POLICIES, PRESETS
+
+    for name, preset in PRESETS.items():
+        print(f"{name:14} {preset.source}")
+    print(f"policies (-o policy=NAME): {', '.join(POLICIES)}")
+    print(f"acceptors (-o acceptor=NAME): {', '.join(ACCEPTORS)}")
+
+
+def _options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read NAME=VALUE pairs; a value is a YAML scalar, so numbers, booleans and text get their own types."""
+    import yaml
+
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"{pair!r} is not an option: write NAME=VALUE, e.g. threshold=0.9.")
+        found[name] = yaml.safe_load(value)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

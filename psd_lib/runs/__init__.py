@@ -1,0 +1,6 @@
+"""Runs: experiments as data, rows on disk, and the notebooks that are executed from them."""
+
+from psd_lib.runs.config import ExperimentConfig, Tier
+from psd_lib.runs.experiments import experiment, run
+
+__all__ = ["ExperimentConfig", "Tier", "experiment", "run"]

@@ -1,0 +1,127 @@
+"""Experiments as data: a YAML file lists models, tasks and decoders; lists of values multiply out."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from psd_lib.errors import UserError
+from psd_lib.paths import CONFIGS
+
+ROW_VERSION = 1
+TIERS = "tiers"
+
+
+def digest(value: Any) -> str:
+    """Name a json-able value: first 12 hex digits of the sha256 of its canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def config_hash(fingerprint: str, task: str, split: str, data_hash: str, decode: Mapping[str, Any]) -> str:
+    """Name everything that decides a row besides its example, so equal work is found again across experiments."""
+    parts = {"version": ROW_VERSION, "model": fingerprint, "task": task, "split": split, "data": data_hash}
+    return digest({**parts, "decode": decode})
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How much of every experiment is run: the first `limit` examples of each task."""
+
+    name: str
+    limit: int
+
+    @classmethod
+    def load(cls, name: str, folder: Path | None = None) -> Tier:
+        """Read a tier from tiers.yaml; `mini:8` is the tier mini cut to 8 examples per task.
+
+        Raises UserError on an unknown name, listing the known ones, and on a limit that is no number of at least 1.
+        """
+        known = _read(TIERS, folder)
+        base, _, cut = str(name).partition(":")
+        if base not in known:
+            raise UserError(f"Unknown tier {name!r}: use one of {', '.join(known)}, or e.g. {next(iter(known))}:2 for fewer examples.")
+        if cut and not cut.isdecimal():
+            raise UserError(f"Tier {name!r} must end in a whole number of examples after the colon.")
+        try:
+            tier = cls(name, **{**known[base], **({"limit": int(cut)} if cut else {})})
+        except TypeError:
+            raise UserError(f"Tier {base!r} in {TIERS}.yaml must be `limit: <number>`, not {known[base]!r}.") from None
+        if isinstance(tier.limit, bool) or not isinstance(tier.limit, int) or tier.limit < 1:
+            raise UserError(f"limit of tier {name!r} must be a whole number of at least 1, not {tier.limit!r}.")
+        return tier
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """What an experiment decodes: every model on every task's `split` with every decoder.
+
+    `decoders` are mappings with a `decoder` name and options of `psd_lib.generate`; an option given as a list stands
+    for one decoder per value, several lists for their product.
+    """
+
+    name: str
+    question: str
+    models: tuple[str, ...]
+    tasks: tuple[str, ...]
+    decoders: tuple[Mapping[str, Any], ...]
+    split: str = "test"
+
+    @classmethod
+    def load(cls, name: str, folder: Path | None = None) -> ExperimentConfig:
+        """Read `<name>.yaml`; UserError on an unknown experiment, a missing or unknown key, or a mistyped value."""
+        data = _read(name, folder)
+        accepted = [key for key in cls.__dataclass_fields__ if key != "name"]
+        unknown = [key for key in data if key not in accepted]
+        missing = [key for key in accepted if key not in data and key != "split"]
+        if unknown or missing:
+            wrong = f"unknown key {unknown[0]!r}" if unknown else f"no key {missing[0]!r}"
+            raise UserError(f"Experiment {name!r} has {wrong}: it takes {', '.join(accepted)}.")
+        for key in ("models", "tasks", "decoders"):
+            if not isinstance(data[key], list) or not data[key]:
+                raise UserError(f"{key} of experiment {name!r} must be a list with at least one entry.")
+            data[key] = tuple(data[key])
+        for entry in data["decoders"]:
+            if not isinstance(entry, dict) or not isinstance(entry.get("decoder"), str):
+                raise UserError(f"Each decoder of experiment {name!r} must be a mapping with a `decoder` name, not {entry!r}.")
+        return cls(name=name, **data)
+
+    def to_yaml(self) -> str:
+        """Write the text that `load` reads."""
+        data = json.loads(json.dumps({key: value for key, value in asdict(self).items() if key != "name"}))
+        return yaml.safe_dump(data, sort_keys=False)
+
+    def expand(self) -> list[dict[str, Any]]:
+        """List every decoder once, as `{"decoder": name, option: value, ...}`, lists multiplied out in file order."""
+        found = {digest(one): one for entry in self.decoders for one in _product(entry)}
+        return list(found.values())
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """List the experiments that have a file."""
+    return sorted(path.stem for path in (folder or CONFIGS).glob("*.yaml") if path.stem != TIERS)
+
+
+def _product(entry: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    values = [value if isinstance(value, list) else [value] for value in entry.values()]
+    return (dict(zip(entry, choice, strict=True)) for choice in itertools.product(*values))
+
+
+def _read(name: str, folder: Path | None) -> dict[str, Any]:
+    path = (folder or CONFIGS) / f"{name}.yaml"
+    if not path.is_file():
+        raise UserError(f"Unknown experiment {name!r}: use one of {', '.join(names(folder)) or 'none, there is no file'}.")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path} must hold a mapping of keys to values.")
+    return data

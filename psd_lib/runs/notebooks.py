@@ -1,0 +1,135 @@
+"""Executing one notebook: refuse parameters that it does not have, run it, keep nothing of the machine in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from psd_lib.errors import UserError
+from psd_lib.paths import NOTEBOOKS, ROOT
+from psd_lib.progress import FILE_VARIABLE
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "list": (list,), "None": (type(None),),
+}  # fmt: skip
+
+
+def find(pattern: str = "*", folder: Path | None = None) -> list[Path]:
+    """List the notebooks whose name matches a glob pattern, in the order of their numbers.
+
+    Raises UserError when there is none, listing those there are.
+    """
+    folder = folder or NOTEBOOKS
+    wanted = pattern.removesuffix(".ipynb") + ".ipynb"
+    found = sorted(folder.glob(wanted)) or sorted(folder.glob(f"*{wanted}")) or sorted(folder.glob(f"{pattern}*.ipynb"))
+    if not found:
+        known = ", ".join(path.stem for path in sorted(folder.glob("*.ipynb")))
+        raise UserError(f"No notebook matches {pattern!r}: use {known or 'a folder that has notebooks'}.")
+    return found
+
+
+def check(path: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that the notebook's parameters cell does not declare, or declares with another type.
+
+    Papermill would only log the first and pass the second. The cell must read `NAME: type = default`, with a type of
+    str, int, float, bool, list or one of them `| None`. Raises UserError.
+    """
+    import papermill
+
+    declared = papermill.inspect_notebook(str(path))
+    for name, value in parameters.items():
+        if name not in declared:
+            raise UserError(f"{path.name} has no parameter {name!r}: it takes {', '.join(declared) or 'none'}.")
+        annotation = declared[name]["inferred_type_name"]
+        parts = [part.strip().split("[")[0] for part in annotation.split("|")]
+        if any(part not in TYPES for part in parts) or parts == ["None"]:
+            raise UserError(f"Parameter {name} of {path.name} must be declared as `{name}: <type> = <default>` with a type of {', '.join(TYPES)}.")
+        accepted = tuple(kind for part in parts for kind in TYPES[part])
+        if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+            raise UserError(f"Parameter {name} of {path.name} must be {annotation}, not {value!r}.")
+
+
+def default(path: Path, name: str) -> str | None:
+    """Return the source text of a declared parameter's default, None where it is not declared."""
+    import papermill
+
+    return papermill.inspect_notebook(str(path)).get(name, {}).get("default")
+
+
+def execute(path: Path, output: Path, parameters: Mapping[str, Any], show: Callable[[str], None]) -> None:
+    """Run a notebook in its own kernel and folder and write the executed copy; `show` gets its progress lines.
+
+    Raises UserError when a cell fails, naming the cell's error and the copy that holds the traceback.
+    """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    check(path, parameters)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    draft = output.with_name(f".{output.name}")
+    try:
+        with _progress_from_kernel(show):
+            papermill.execute_notebook(
+                str(path), str(draft), parameters=dict(parameters), kernel_name=KERNEL["name"], cwd=str(path.parent),
+                progress_bar=False,
+            )  # fmt: skip
+    except PapermillExecutionError as error:
+        failed = output.with_suffix(".failed.ipynb")
+        os.replace(draft, failed)
+        raise UserError(
+            f"{path.name} failed with {error.ename}: {error.evalue}; the traceback is in {failed}, and finished rows are "
+            "kept, so the next run goes on from here."
+        ) from None
+    clean(draft)
+    os.replace(draft, output)
+
+
+def clean(path: Path) -> None:
+    """Remove from an executed notebook what differs between machines and runs but is no result.
+
+    That is papermill's and widgets' metadata, cell timings, interpreter versions, and the project's absolute path.
+    """
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({"tags": tags} if (tags := cell.metadata.get("tags")) else {})
+    text = nbformat.writes(notebook)
+    path.write_text(text.replace(json.dumps(f"{ROOT}/")[1:-1], "") + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _progress_from_kernel(show: Callable[[str], None]) -> Iterator[None]:
+    """Let kernels started inside report to a file, whose lines `show` gets as they come."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, done = Path(folder, "progress"), threading.Event()
+        file.touch()
+        before = {name: os.environ.get(name) for name in (FILE_VARIABLE, "TQDM_DISABLE")}
+        os.environ |= {FILE_VARIABLE: str(file), "TQDM_DISABLE": "1"}
+        tail = threading.Thread(target=_tail, args=(file, done, show), daemon=True)
+        tail.start()
+        try:
+            yield
+        finally:
+            done.set()
+            tail.join()
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _tail(file: Path, done: threading.Event, show: Callable[[str], None]) -> None:
+    with file.open(encoding="utf-8") as lines:
+        while True:
+            last = done.wait(0.5)
+            for line in lines:
+                show(line.rstrip("\n"))
+            if last:
+                return
