@@ -1,0 +1,133 @@
+"""Decides how sure a number is: intervals and paired comparisons over benchmark items.
+
+Every interval resamples or models *items* (one prompt each), because items are what a benchmark draws;
+iterations of one decode are not independent. Functions take plain arrays and know nothing of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats as scipy_stats
+
+from psd_lib.errors import UserError
+
+LEVEL = 0.95
+RESAMPLES = 4000
+SEED = 20260515  # fixed, so that a table computed twice from the same rows is the same table
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval and the number of items behind it; low/high are nan where n is too small."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def known(self) -> bool:
+        """Whether an interval exists (a bootstrap needs at least two items)."""
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+    def format(self, scale: float = 1.0, digits: int = 1, sign: bool = False) -> str:
+        """Text such as `71.0 [67.1, 74.6]`; without an interval the bare value and its n."""
+        if not np.isfinite(self.value):
+            return "n/a"
+        form = f"{{:{'+' if sign else ''}.{digits}f}}"
+        shown = form.format(_unsigned_zero(self.value * scale, digits))
+        if not self.known:
+            return f"{shown} (n={self.n})"
+        low, high = (form.format(_unsigned_zero(x * scale, digits)) for x in (self.low, self.high))
+        return f"{shown} [{low}, {high}]"
+
+
+def wilson(successes: int, n: int, level: float = LEVEL) -> Estimate:
+    """Wilson score interval of a proportion.
+
+    Args:
+        successes: number of successes, 0..n.
+        n: number of trials; 0 gives nan everywhere.
+    """
+    if not 0 <= successes <= n:
+        raise UserError(f"successes must lie in 0..n, got {successes} of {n}.")
+    if n == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    interval = scipy_stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
+    return Estimate(successes / n, float(interval.low), float(interval.high), int(n))
+
+
+def mean_difference(ours: ArrayLike, base: ArrayLike, level: float = LEVEL) -> Estimate:
+    """Paired bootstrap of mean(ours) - mean(base) over the same items `[I]`."""
+    a, b = _paired(ours, base)
+    return _bootstrap((a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), level)
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike, level: float = LEVEL) -> Estimate:
+    """Bootstrap over items `[I]` of a ratio of sums, e.g. tokens over forwards (TPF)."""
+    a, b = _paired(numerator, denominator)
+    return _bootstrap((a, b), lambda x, y, axis: _divide(x.sum(axis), y.sum(axis)), level)
+
+
+def ratio_of_ratios(ours: tuple[ArrayLike, ArrayLike], base: tuple[ArrayLike, ArrayLike],
+                    level: float = LEVEL) -> Estimate:
+    """Paired bootstrap of (sum/sum) over (sum/sum) on the same items: how many times faster ours is than base."""
+    a, b = _paired(*ours)
+    c, d = _paired(*base)
+    _paired(a, c)
+    return _bootstrap(
+        (a, b, c, d),
+        lambda p, q, r, s, axis: _divide(_divide(p.sum(axis), q.sum(axis)), _divide(r.sum(axis), s.sum(axis))),
+        level,
+    )
+
+
+def mcnemar(ours: ArrayLike, base: ArrayLike) -> float:
+    """Exact two-sided McNemar p value for two right/wrong vectors over the same items; 1 when they never differ."""
+    a, b = _paired(ours, base)
+    gained, lost = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
+    if gained + lost == 0:
+        return 1.0
+    return float(scipy_stats.binomtest(gained, gained + lost, 0.5).pvalue)
+
+
+def same_count(ours: ArrayLike, base: ArrayLike) -> tuple[int, int]:
+    """(k, n): on how many of n common items two decoders gave the same output."""
+    a, b = np.asarray(ours, dtype=object), np.asarray(base, dtype=object)
+    if a.shape != b.shape:
+        raise UserError(f"paired values need one entry per item, got {a.shape} and {b.shape}.")
+    return int((a == b).sum()), int(a.size)
+
+
+def _paired(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if a.shape != b.shape or a.ndim != 1:
+        raise UserError(f"paired values need one entry per item, got shapes {a.shape} and {b.shape}.")
+    return a, b
+
+
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(a, b)
+
+
+def _bootstrap(data: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray], level: float) -> Estimate:
+    """Percentile bootstrap; percentile and not BCa, because BCa is undefined when every item agrees."""
+    n = int(data[0].size)
+    if n == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    value = float(statistic(*data, axis=0))
+    if n == 1:
+        return Estimate(value, float("nan"), float("nan"), 1)
+    found = scipy_stats.bootstrap(data, statistic, paired=True, vectorized=True, confidence_level=level,
+                                  n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(SEED))
+    return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high), n)
+
+
+def _unsigned_zero(x: float, digits: int) -> float:
+    """0.0 for anything that rounds to zero, so that no table shows -0.0."""
+    return 0.0 if round(x, digits) == 0 else x

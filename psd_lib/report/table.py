@@ -1,0 +1,60 @@
+"""Decides how a table is kept and shown: exact numbers to CSV, rounded text to HTML and Markdown.
+
+The HTML holds no ids and no styles of its own, so that two runs over the same rows print the same bytes (a pandas
+Styler draws random ids, which notebook checks then report as changes).
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from psd_lib import paths
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: `data` holds numbers, `shown` the same rows as rounded text for people.
+
+    `timed` names shown columns that hold wall-clock numbers; they go to the files and never to notebook output.
+    """
+
+    id: str
+    caption: str
+    data: pd.DataFrame
+    shown: pd.DataFrame
+    timed: tuple[str, ...] = ()
+
+    @property
+    def visible(self) -> pd.DataFrame:
+        """What a notebook prints: everything but wall-clock columns, as text."""
+        return self.shown.drop(columns=list(self.timed)).astype(str)
+
+    def __repr__(self) -> str:
+        return f"{self.caption}\n{self.visible.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        body = self.visible.to_html(index=False, border=0, escape=True)
+        return f"{body}\n<p><em>{html.escape(self.caption)}</em></p>"
+
+    def markdown(self) -> str:
+        """The table with its caption as GitHub Markdown, wall-clock columns included."""
+        text = self.shown.astype(str).map(lambda cell: cell.replace("|", "\\|").replace("\n", " "))
+        lines = [list(text.columns), ["---"] * text.shape[1], *text.to_numpy().tolist()]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n*{self.caption}*\n"
+
+    def save(self, tier: str) -> Table:
+        """Writes `data/results/<tier>/tables/<id>.{csv,md}` and returns the table itself, to be shown."""
+        folder = folder_of(tier)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.data.to_csv(folder / f"{self.id}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        (folder / f"{self.id}.md").write_text(self.markdown(), encoding="utf-8")
+        return self
+
+
+def folder_of(tier: str) -> Path:
+    """Where the tables of a tier are kept."""
+    return paths.RESULTS / tier / "tables"

@@ -1,0 +1,125 @@
+"""Decides what the project's tables say. Each function takes prepared rows (`report.rows`) and returns a `Table`.
+
+TPF is tokens before the first EOS, summed over the items, over model calls summed over the same items. A batched
+verification counts as one call, and its rows are reported beside it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from psd_lib.report import rows as rows_of
+from psd_lib.report import stats
+from psd_lib.report.stats import Estimate
+from psd_lib.report.table import Table
+
+TPF_MEANS = "TPF = tokens before the first EOS, summed over items, per model call (a batched verification is one call)"
+INTERVALS = "Brackets are 95 % intervals: Wilson for accuracy, bootstrap over items for TPF and for paired differences"
+
+
+def summary(frame: pd.DataFrame, id: str, title: str) -> Table:
+    """Per model, task and decoder: accuracy, its paired difference to greedy, TPF and what the calls cost."""
+    records = [summarise(part, setting) for part, setting in _cells(frame)]
+    data = pd.DataFrame(records)
+    shown = pd.DataFrame([_shown_summary(r) for r in records])
+    caption = (f"{title} {TPF_MEANS}. {INTERVALS}. `same output`: items on which the completion equals, token for token, "
+               "that of the same policy without drafts. `exact`: outputs provably the policy's own; `approximate`: not.")
+    return Table(id, caption, data, shown, timed=("tokens/s",))
+
+
+def summarise(part: pd.DataFrame, setting: str) -> dict:
+    """All numbers of one decoder on the items of `part`, unrounded; intervals as `<name>_low`, `<name>_high`."""
+    ours = part[part.setting == setting]
+    one, scored = ours.iloc[0], ours[ours.correct.notna()]
+    seconds = (ours.model_ms + ours.loop_ms).sum() / 1000
+    record = {
+        "model": one.model, "task": one.task, "decoder": one.label, "family": one.family, "point": one.point,
+        "policy": one.policy, "depth": int(one.depth), "acceptor": one.acceptor, "exact": bool(one.exact),
+        "n": len(scored), "unscored": len(ours) - len(scored),
+        **_spread("accuracy", stats.wilson(int(scored.correct.sum()), len(scored))),
+        **_spread("tpf", stats.ratio(ours.tokens, ours.nfe)),
+        "tpf_mean_of_ratios": float((ours.tokens / ours.nfe).mean()),
+        "nfe": float(ours.nfe.mean()), "tokens": float(ours.tokens.mean()),
+        "rows_per_call": ours.rows.sum() / ours.nfe.sum(),
+        "query_tokens_per_token": ours.query_tokens.sum() / max(int(ours.tokens.sum()), 1),
+        "tokens_per_s": ours.tokens.sum() / seconds if seconds else float("nan"),
+    }
+    record |= _against_greedy(part, ours, setting)
+    record |= _against_policy(part, ours, setting)
+    return record
+
+
+def exactness(frame: pd.DataFrame, id: str, title: str) -> Table:
+    """Per drafting decoder, over all tasks: same output as its policy, items with more calls than it, calls saved."""
+    records = []
+    for setting in frame[frame.depth > 0].setting.unique():
+        ours, base = frame[frame.setting == setting], rows_of.own_policy(frame, setting)
+        if base is None:
+            continue
+        both = rows_of.common(ours, base)
+        same, n = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
+        gain = stats.ratio_of_ratios((both.tokens_ours, both.nfe_ours), (both.tokens_base, both.nfe_base))
+        one = ours.iloc[0]
+        records.append({"model": one.model, "decoder": one.label, "exact": bool(one.exact), "same": same, "n": n,
+                        "more_calls": int((both.nfe_ours > both.nfe_base).sum()), **_spread("speedup", gain)})
+    data = pd.DataFrame(records)
+    shown = pd.DataFrame([{
+        "decoder": r["decoder"], "rule": _rule(r), "same output as its policy": f"{r['same']}/{r['n']}",
+        "items with more calls than it": f"{r['more_calls']}/{r['n']}",
+        "TPF over its policy's": _read(r, "speedup").format(digits=2),
+    } for r in records])
+    caption = (f"{title} Each decoder against the same policy without drafts, on the same items. {TPF_MEANS}. "
+               "Brackets: 95 % paired bootstrap over items.")
+    return Table(id, caption, data, shown)
+
+
+def _against_greedy(part: pd.DataFrame, ours: pd.DataFrame, setting: str) -> dict:
+    base = rows_of.greedy(part, setting)
+    if base is None or base.setting.iloc[0] == setting:
+        return {}
+    both = rows_of.common(ours, base, scored=True)
+    right = both.correct_ours.astype(float), both.correct_base.astype(float)
+    return {**_spread("vs_greedy", stats.mean_difference(*right)), "vs_greedy_n": len(both),
+            "vs_greedy_p": stats.mcnemar(*right) if len(both) else float("nan")}
+
+
+def _against_policy(part: pd.DataFrame, ours: pd.DataFrame, setting: str) -> dict:
+    base = rows_of.own_policy(part, setting)
+    if base is None or base.setting.iloc[0] == setting:
+        return {}
+    both = rows_of.common(ours, base)
+    same, n = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
+    gain = stats.ratio_of_ratios((both.tokens_ours, both.nfe_ours), (both.tokens_base, both.nfe_base))
+    return {"same": same, "same_n": n, "more_calls": int((both.nfe_ours > both.nfe_base).sum()),
+            **_spread("speedup", gain)}
+
+
+def _shown_summary(r: dict) -> dict:
+    greedy = _read(r, "vs_greedy", r.get("vs_greedy_n", 0)).format(100, 1, sign=True) if "vs_greedy" in r else "-"
+    return {
+        "task": r["task"], "decoder": r["decoder"], "n": r["n"], "accuracy %": _read(r, "accuracy").format(100),
+        "minus greedy, points": greedy, "TPF": _read(r, "tpf").format(digits=2), "calls": f"{r['nfe']:.1f}",
+        "rows per call": f"{r['rows_per_call']:.2f}", "query tokens per token": f"{r['query_tokens_per_token']:.1f}",
+        "tokens/s": f"{r['tokens_per_s']:.0f}",
+        "same output": f"{r['same']}/{r['same_n']}" if "same" in r else "-", "rule": _rule(r),
+    }
+
+
+def _rule(record: dict) -> str:
+    return "exact" if record["exact"] else "approximate"
+
+
+def _cells(frame: pd.DataFrame) -> list[tuple[pd.DataFrame, str]]:
+    """(rows of one model and task, decoder), everything in the order of its first appearance."""
+    parts = frame.groupby(["model", "task"], sort=False)
+    return [(part, setting) for _, part in parts for setting in part.setting.unique()]
+
+
+def _spread(name: str, estimate: Estimate) -> dict:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _read(record: dict, name: str, n: int | None = None) -> Estimate:
+    found = (record.get(key, np.nan) for key in (name, f"{name}_low", f"{name}_high"))
+    return Estimate(*found, n=record["n"] if n is None else n)

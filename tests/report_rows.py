@@ -1,0 +1,45 @@
+"""Literal result rows for the tests of psd_lib.report."""
+
+import pandas as pd
+
+from psd_lib.decoding import DecodeConfig
+
+CONFIGS = {
+    "greedy": DecodeConfig.make("greedy"),
+    "spiffy": DecodeConfig.make("spiffy", depth=3),
+    "confidence": DecodeConfig.make("confidence"),
+    "psd": DecodeConfig.make("psd", depth=3),
+    "chain": DecodeConfig.make("psd", depth=3, acceptor="token_chain"),
+    "local_leap": DecodeConfig.make("local_leap"),
+    "psd_leap": DecodeConfig.make("psd", policy="local_leap", depth=3),
+}
+
+
+def row(name: str, item: int, tokens: int = 8, nfe: int = 8, correct: bool | None = True, out: str = "a",
+        task: str = "mini-gsm", stats: dict | None = None, **more) -> dict:  # fmt: skip
+    """One row of decoder `name` on item `item`; `out` stands for the hash of its token ids."""
+    config = more.pop("config", None) or CONFIGS[name]
+    return {
+        "config_hash": f"{config.label}-{task}", "model": "tiny", "task": task, "split": "test", "decoder": config.decoder,
+        "label": config.label, "decode": config.to_dict(), "exact": config.exact, "example_id": f"{task}/{item}",
+        "completion": out, "tokens": tokens, "token_ids_hash": f"{out}{item}", "answer": out, "correct": correct, "reason": "ok",
+        "nfe": nfe, "rows": 2 * nfe, "query_tokens": 32 * nfe, "model_ms": 10.0, "loop_ms": 1.0, "stopped": "eos",
+        "step_stats": stats or {"accepted": [0] * nfe, "drafted": [0] * nfe, "committed": [1] * nfe, "block": [0] * nfe},
+        **more,
+    }  # fmt: skip
+
+
+def rows() -> pd.DataFrame:
+    """Four items, six decoders: spiffy and psd exact at half the calls, token_chain wrong on two items and other output on one."""
+    found = []
+    for item in range(4):
+        right = item != 3
+        found += [
+            row("greedy", item, nfe=8, correct=right),
+            row("spiffy", item, nfe=4, correct=right),
+            row("confidence", item, nfe=4, correct=right, out="b"),
+            row("psd", item, nfe=2, correct=right, out="b"),
+            row("chain", item, nfe=1, correct=item < 2, out="b" if item else "c"),
+            row("local_leap", item, nfe=3, correct=right, out="d"),
+        ]
+    return pd.DataFrame(found)

@@ -1,0 +1,78 @@
+import pandas as pd
+import pytest
+from report_rows import rows
+
+from psd_lib.report import confidence, figures
+from psd_lib.report import rows as rows_of
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return rows_of.prepare(rows())
+
+
+@pytest.fixture(scope="module")
+def decoded(tiny_model):
+    from psd_lib import generate
+
+    options = {"gen_length": 24, "record_scores": True}
+    prompts = ["w3 w4 w5", "w7 w8"]
+    return generate(tiny_model, prompts, decoder="greedy", **options), generate(tiny_model, prompts, decoder="psd", **options)
+
+
+def drawn(frame, decoded):
+    scores = confidence.score_frame(decoded[0].trace)
+    settings = [s for s in frame.setting.unique() if frame[frame.setting == s].label.iloc[0] == "psd(confidence 0.9, d=3)"]
+    return [
+        figures.pareto(frame, "pareto", "T."),
+        figures.ledger(frame, "ledger", "T."),
+        figures.stages(frame, settings, "stages", "T."),
+        figures.reliability(confidence.calibration(scores), "reliability", "T."),
+        figures.precision(confidence.precision_at_k(scores, ks=(1, 2, 3)), "precision", "T."),
+        figures.heatmap(scores, 0, "heatmap", "T."),
+        figures.strips([decoded[0][0], decoded[1][0]], "strips", "T."),
+    ]
+
+
+def test_every_figure_draws_and_holds_its_points(frame, decoded):
+    for plot in drawn(frame, decoded):
+        assert plot.png().startswith(b"\x89PNG") and len(plot.data) and plot.caption.startswith("T. ")
+
+
+@pytest.mark.parametrize("name", ["pareto", "heatmap"])  # vectors and text; an embedded raster image
+def test_files_are_byte_stable(frame, decoded, name, tmp_path, monkeypatch):
+    written = []
+    for run in ("first", "second"):
+        monkeypatch.setattr("psd_lib.paths.RESULTS", tmp_path / run)
+        scores = confidence.score_frame(decoded[0].trace)
+        plot = figures.pareto(frame, "x", "T.") if name == "pareto" else figures.heatmap(scores, 0, "x", "T.")
+        plot.save("smoke")
+        written.append({path.name: path.read_bytes() for path in (tmp_path / run / "smoke" / "figures").iterdir()})
+    assert sorted(written[0]) == ["x.csv", "x.pdf", "x.png", "x.svg", "x.txt"]
+    assert [name for name in written[0] if written[0][name] != written[1][name]] == []
+
+
+def test_the_cited_tier_goes_to_figures(frame, tmp_path, monkeypatch):
+    monkeypatch.setattr("psd_lib.paths.FIGURES", tmp_path)
+    figures.pareto(frame, "pareto", "T.").save("mini")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".pdf", ".png", ".svg", ".txt"]
+
+
+def test_the_frontier_holds_what_nothing_beats(frame):
+    data = figures.points(frame).set_index("decoder")
+    # same accuracy: only the fastest of the exact ones stays; token_chain is faster and worse, so it stays too
+    assert list(data.index[data.frontier]) == ["psd(confidence 0.9, d=3)", "psd(confidence 0.9, d=3, token_chain)"]
+
+
+def test_no_two_families_share_colour_and_marker():
+    from psd_lib.report.figures.style import LOOKS
+
+    assert len(set(LOOKS.values())) == len(LOOKS) and len({marker for _, marker in LOOKS.values()}) == len(LOOKS)
+
+
+def test_survival_draws_each_family_at_its_greatest_depth(frame):
+    with_drafts = frame.copy()
+    with_drafts["step_stats"] = [{"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}] * len(frame)
+    data = figures.survival(with_drafts, "survival", "T.").data
+    spiffy = data[data.family == "Spiffy chain"].set_index("depth")
+    assert list(spiffy.survival) == [0.5, 1.0, 0.0] and list(spiffy.n) == [8, 4, 4]

@@ -1,0 +1,93 @@
+import pandas as pd
+import pytest
+from report_rows import CONFIGS, row, rows
+
+from psd_lib.errors import UserError
+from psd_lib.report import rows as rows_of
+from psd_lib.report import tables
+from psd_lib.report.table import Table
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return rows_of.prepare(rows())
+
+
+def cell(table: Table, label: str) -> pd.Series:
+    return table.data[table.data.decoder == label].iloc[0]
+
+
+def test_families_and_points_tell_the_axes_apart(frame):
+    found = dict(zip(frame.label, zip(frame.family, frame.point, strict=True), strict=True))
+    assert found["greedy"] == ("greedy", "")
+    assert found["spiffy(d=3)"] == ("Spiffy chain", "d=3")
+    assert found["confidence 0.9"] == ("confidence", "0.9")
+    assert found["psd(confidence 0.9, d=3)"] == ("PSD (confidence)", "d=3")
+    assert found["psd(confidence 0.9, d=3, token_chain)"] == ("PSD (confidence), token_chain", "d=3")
+
+
+def test_summary_counts_what_the_rows_hold(frame):
+    table = tables.summary(frame, "t", "Title.")
+    psd = cell(table, "psd(confidence 0.9, d=3)")
+    assert (psd.n, psd.accuracy, psd.tpf, psd.nfe, psd.rows_per_call) == (4, 0.75, 4.0, 2.0, 2.0)
+    assert psd.query_tokens_per_token == 8 and psd.tokens_per_s == pytest.approx(32 / 0.044)
+    assert (psd.same, psd.same_n, psd.vs_greedy) == (4, 4, 0.0)
+    chain = cell(table, "psd(confidence 0.9, d=3, token_chain)")
+    assert (chain.same, chain.vs_greedy, chain.exact) == (3, -0.25, False)
+    assert pd.isna(cell(table, "greedy").vs_greedy)
+
+
+def test_a_failure_of_the_judge_is_no_wrong_answer():
+    frame = rows_of.prepare(pd.DataFrame([row("greedy", 0), row("greedy", 1, correct=None), row("greedy", 2, correct=False)]))
+    only = tables.summary(frame, "t", "Title.").data.iloc[0]
+    assert (only.n, only.unscored, only.accuracy, only.tpf) == (2, 1, 0.5, 1.0)
+
+
+def test_exactness_compares_with_the_own_policy_and_not_with_greedy(frame):
+    table = tables.exactness(frame, "t", "Title.")
+    assert list(table.data.decoder) == ["spiffy(d=3)", "psd(confidence 0.9, d=3)", "psd(confidence 0.9, d=3, token_chain)"]
+    assert list(table.data.same) == [4, 4, 3] and list(table.data.n) == [4, 4, 4]
+    assert list(table.shown["rule"]) == ["exact", "exact", "approximate"]
+    assert list(table.data.speedup) == [2.0, 2.0, 4.0]
+
+
+def test_references_share_the_context():
+    short = CONFIGS["greedy"].__class__.make("greedy", gen_length=16)
+    frame = rows_of.prepare(pd.DataFrame([row("greedy", 0, config=short), row("psd", 0)]))
+    setting = frame[frame.decoder == "psd"].setting.iloc[0]
+    assert rows_of.greedy(frame, setting) is None and rows_of.own_policy(frame, setting) is None
+
+
+def test_depth_zero_of_psd_is_its_policy():
+    bare = CONFIGS["psd"].__class__.make("psd", depth=0)
+    frame = rows_of.prepare(pd.DataFrame([row("psd", 0, config=bare), row("psd", 0)]))
+    assert rows_of.own_policy(frame, frame.setting.iloc[1]).label.iloc[0] == bare.label
+    assert frame.family.iloc[0] == "confidence"
+
+
+def test_bad_rows_are_refused_in_one_sentence():
+    with pytest.raises(UserError, match="lack the column.*nfe"):
+        rows_of.prepare(rows().drop(columns=["nfe"]))
+    with pytest.raises(UserError, match="no result row"):
+        rows_of.prepare(rows().iloc[:0])
+    with pytest.raises(UserError, match="occurs twice"):
+        rows_of.prepare(pd.concat([rows(), rows().iloc[:1]]))
+
+
+def test_table_prints_the_same_bytes_twice_and_no_clock(frame):
+    first, second = (tables.summary(rows_of.prepare(rows()), "t", "Title.")._repr_html_() for _ in range(2))
+    assert first == second and "tokens/s" not in first and " id=" not in first and "<style" not in first
+
+
+def test_table_saves_numbers_and_text(frame, tmp_path, monkeypatch):
+    monkeypatch.setattr("psd_lib.paths.RESULTS", tmp_path)
+    table = tables.summary(frame, "spatial", "Title.").save("smoke")
+    saved = pd.read_csv(tmp_path / "smoke" / "tables" / "spatial.csv")
+    assert list(saved.accuracy) == list(table.data.accuracy)
+    text = (tmp_path / "smoke" / "tables" / "spatial.md").read_text()
+    assert "tokens/s" in text and text.count("\n| ") == len(table.data) + 1 and "Title." in text
+
+
+def test_markdown_escapes_pipes():
+    table = Table("t", "c", pd.DataFrame({"a": [1]}), pd.DataFrame({"a": ["x|y"]}))
+    assert "x\\|y" in table.markdown()
