@@ -76,6 +76,16 @@ def draw_value(rng: random.Random, kind: str) -> Any:
     return rng.randint(1, 60) if kind == "n" else " ".join(rng.choice(WORDS) for _ in range(rng.randint(2, 3)))
 
 
+def _draw_values(rng: random.Random, kind: str) -> list[Any]:
+    """Draws distinct arguments, one per test: a repeated test would test nothing."""
+    values: list[Any] = []
+    while len(values) < TESTS:
+        value = draw_value(rng, kind)
+        if value not in values:
+            values.append(value)
+    return values
+
+
 def _small(value: Any) -> bool:
     if isinstance(value, int):
         return abs(value) <= LARGEST_NUMBER
@@ -113,7 +123,7 @@ def draw_composition(rng: random.Random) -> tuple[Composition, list[Any]]:
             parts.append((block, rng.choice(block.constants)))
             kind = block.gives
         composition = Composition(tuple(parts))
-        values = [draw_value(rng, start) for _ in range(TESTS)]
+        values = _draw_values(rng, start)
         if _acceptable(composition, values):
             return composition, values
 
