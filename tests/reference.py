@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from psd_lib.decoding import DecodeConfig
+from psd_lib.decoding.caches import visibility
 from psd_lib.decoding.scores import ban, position_gumbel, score
 
 
@@ -13,7 +14,8 @@ def scores_of(model, ids: list[int], start: int, width: int, block_of: list[int]
     row = torch.tensor([ids])
     positions, blocks = torch.arange(len(ids))[None], torch.tensor([block_of])
     column = torch.arange(start, min(start + width, len(ids)))
-    logits = model.denoiser.logits(row, positions, blocks, torch.zeros_like(column), column)
+    visible = visibility(positions, blocks, model.denoiser.sees_future)
+    logits = model.denoiser.logits(row, positions, visible, torch.zeros_like(column), column)
     noise = None
     if config.temperature:
         noise = position_gumbel(torch.tensor(index + (config.seed << 20)), column, logits.shape[-1])

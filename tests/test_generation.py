@@ -76,7 +76,7 @@ REFUSED = [
     ({"decoder": "beam"}, "unknown decoder 'beam'; choose one of: greedy"),
     ({"policy": "best"}, "unknown policy 'best'; choose one of: top_k, confidence, local_leap, left_to_right"),
     ({"acceptor": "all"}, "unknown acceptor 'all'; choose one of: replay"),
-    ({"cache": "dual"}, "unknown cache 'dual'; choose one of: none"),
+    ({"cache": "dual"}, "unknown cache 'dual'; choose one of: none, exact_block"),
     ({"policy": 3}, "policy must be one of"),
     ({"threshold": 1.2}, "threshold must be a number between 0 and 1, got 1.2"),
     ({"depth": -1}, "depth must be a whole number of at least 0, got -1"),

@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 import psd_lib
+from psd_lib.decoding.caches import visibility
 from psd_lib.errors import UserError
-from psd_lib.models.denoiser import visibility
 from psd_lib.testing import save_checkpoint, tiny_model
 
 
@@ -39,7 +39,7 @@ def test_the_stock_class_alone_with_the_right_mask_gives_the_same_logits(folder)
         expected = stock(ids, attention_mask=(block[:, None] >= block)[None, None].expand(2, -1, -1, -1)).logits
     positions = torch.arange(20).expand(2, -1)
     row, column = torch.arange(2).repeat_interleave(20), torch.arange(20).repeat(2)
-    ours = model.denoiser.logits(ids, positions, block.expand(2, -1), row, column)
+    ours = model.denoiser.logits(ids, positions, visibility(positions, block.expand(2, -1), False), row, column)
     torch.testing.assert_close(ours.reshape(2, 20, -1), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -47,10 +47,12 @@ def test_left_padding_changes_nothing():
     model = tiny_model(5)
     ids = torch.randint(2, 30, (1, 12), generator=torch.Generator().manual_seed(1))
     positions, column, row = torch.arange(12)[None], torch.arange(12), torch.zeros(12, dtype=torch.long)
-    alone = model.denoiser.logits(ids, positions, positions // 8, row, column)
+    alone = model.denoiser.logits(ids, positions, visibility(positions, positions // 8, False), row, column)
     padded_positions = torch.arange(-5, 12)[None]
     padded = torch.cat([torch.zeros(1, 5, dtype=torch.long), ids], 1)
-    beside = model.denoiser.logits(padded, padded_positions, padded_positions // 8, row, column + 5)
+    blocks = padded_positions.div(8, rounding_mode="floor")
+    visible = visibility(padded_positions, blocks, False)
+    beside = model.denoiser.logits(padded, padded_positions, visible, row, column + 5)
     torch.testing.assert_close(alone, beside, atol=1e-5, rtol=1e-5)
 
 

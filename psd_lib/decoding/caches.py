@@ -1,72 +1,157 @@
-"""Cache plans: which columns run as queries in a call, what they see, and what is stored between calls.
+"""Cache plans: which positions run as queries in a call, what they see, and what is stored between calls.
 
-The loop describes the rows that it needs and leaves the forward to the plan. `none` recomputes every column that the
-asked positions can see, which makes the state of a row the only thing its scores depend on. Plans that keep K/V (prefix,
-dual, exact block) implement the same two methods and are listed in `CACHES`.
+The loop says which guessed states need scores and leaves the call to the plan. All plans here are exact: they change
+what is computed, never what is decided. Plans that freeze K/V which the model would recompute (prefix and dual caches of
+fully bidirectional models) are approximations and would have to say so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
+from psd_lib.decoding.canvas import Canvas
+from psd_lib.errors import UserError
 
-@dataclass(frozen=True)
-class Request:
-    """One call: R rows of guessed states over C columns, and the n positions whose logits are wanted.
-
-    `ids` int64 `[R, C]`; `positions` int64 `[R, C]`, negative for padding; `blocks` int64 `[R, C]` block number of each
-    column; `sequence` int64 `[R]` which sequence a row belongs to; `row`, `column` int64 `[n]` the wanted positions.
-    """
-
-    ids: Tensor
-    positions: Tensor
-    blocks: Tensor
-    sequence: Tensor
-    row: Tensor
-    column: Tensor
+Layers = list[tuple[Tensor, Tensor]]
 
 
 class Denoiser(Protocol):
-    """The model as the decoding core sees it."""
+    """The model as the decoding core sees it.
+
+    `sees_future`: attention is fully bidirectional; otherwise a position sees its own block and everything before it.
+    """
 
     mask_id: int
     eos_ids: tuple[int, ...]
     vocab_size: int
     sees_future: bool
 
-    def logits(self, ids: Tensor, positions: Tensor, blocks: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Raw logits `[n, V]` of the positions (`row`, `column`), whatever shift the family needs already applied."""
+    def logits(self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor,
+               stored: Layers | None = None, new: Layers | None = None) -> Tensor:  # fmt: skip
+        """Raw logits `[n, V]` at (`row`, `column`) of `ids` `[R, Q]` at `positions` `[R, Q]`, the family's shift applied.
+
+        `visible` bool `[R, 1, Q, K]` says which key each query sees. `stored` holds earlier keys and values per layer,
+        `[R, H, C, D]` each, that come before the Q own ones; `new`, if given, receives the own ones.
+        """
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the loop asks in one iteration about S x N guessed states; the tensors but `tokens` are on the host.
+
+    `tokens` int64 `[S, N, W]` window contents; `wanted` bool `[S, N, W]` the positions whose logits are asked for, which
+    are those of the next block where `complete` `[S, N]`; `start` int64 `[S]` first column of each window.
+    """
+
+    tokens: Tensor
+    wanted: Tensor
+    complete: Tensor
+    start: Tensor
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Logits `[n, V]` for the n True entries of `wanted` in order, and what the call cost.
+
+    `query` and `key` are tokens per sequence `[S]` (host): those that ran, and those that they could see, over its rows.
+    """
+
+    logits: Tensor
+    query: Tensor
+    key: Tensor
+
+
+class Session(Protocol):
+    """A plan at work on one batch."""
+
+    def forward(self, ask: Ask) -> Answer:
+        """The iteration's one call of the model."""
+
+    def settle(self, node: Tensor) -> None:
+        """`node` int64 `[S]`: where each walk ended among the states that were asked about last."""
 
 
 class CachePlan(Protocol):
-    """What the loop asks of a plan."""
+    """What a config names; `open` starts it on a batch."""
 
     name: ClassVar[str]
 
-    def columns(self, last: int, width: int, sees_future: bool) -> int:
-        """How many canvas columns a call needs when the furthest window ends before column `last`, of `width` in all."""
-
-    def forward(self, denoiser: Denoiser, request: Request) -> tuple[Tensor, int, int]:
-        """Logits `[n, V]`, query tokens per row and key tokens per row of the call."""
+    def open(self, denoiser: Denoiser, canvas: Canvas) -> Session:
+        """Begin on a fresh canvas. Raises UserError when the plan does not fit the model."""
 
 
 @dataclass(frozen=True)
 class NoCache:
-    """Recompute everything in every call. Exact by construction, and the mode in which TPF is unambiguous."""
+    """Recompute every column that the asked positions can see, one row per state: a state alone decides its scores."""
 
     name: ClassVar[str] = "none"
 
-    def columns(self, last: int, width: int, sees_future: bool) -> int:
-        """All columns, or those up to the furthest window where attention never looks further right."""
-        return width if sees_future else min(last, width)
-
-    def forward(self, denoiser: Denoiser, request: Request) -> tuple[Tensor, int, int]:
-        """One call over all columns of the request."""
-        logits = denoiser.logits(request.ids, request.positions, request.blocks, request.row, request.column)
-        return logits, request.ids.shape[1], request.ids.shape[1]
+    def open(self, denoiser: Denoiser, canvas: Canvas) -> Session:
+        """Fits every model."""
+        return FullForward(denoiser, canvas)
 
 
-CACHES: dict[str, type] = {plan.name: plan for plan in (NoCache,)}
+class FullForward:
+    """Rows of whole canvases, up to the furthest window where attention never looks further right."""
+
+    def __init__(self, denoiser: Denoiser, canvas: Canvas):
+        self.denoiser, self.canvas = denoiser, canvas
+
+    def forward(self, ask: Ask) -> Answer:
+        """One row per needed state."""
+        canvas = self.canvas
+        needed = ask.wanted.any(-1)
+        rows, where = needed.nonzero(), ask.wanted.nonzero()
+        start = ask.start[:, None] + canvas.width * ask.complete
+        size = canvas.end
+        if not self.denoiser.sees_future:
+            size = min(size, int(start[needed].max()) + canvas.width)
+        number = torch.full(needed.shape, -1)
+        number[needed] = torch.arange(len(rows))
+        row = number[where[:, 0], where[:, 1]]
+        column = start[where[:, 0], where[:, 1]] + where[:, 2]
+        sequence, node, row, column = to_device(canvas.ids.device, *rows.unbind(1), row, column)
+        ids = canvas.ids[sequence].scatter(1, canvas.columns()[sequence], ask.tokens[sequence, node])[:, :size]
+        positions, blocks = canvas.positions[sequence, :size], canvas.blocks[sequence, :size]
+        visible = visibility(positions, blocks, self.denoiser.sees_future)
+        logits = self.denoiser.logits(ids, positions, visible, row, column)
+        tokens = needed.sum(-1) * size
+        return Answer(logits, tokens, tokens)
+
+    def settle(self, node: Tensor) -> None:
+        """Nothing is kept."""
+
+
+def visibility(positions: Tensor, blocks: Tensor, sees_future: bool) -> Tensor:
+    """Which key each query may see, bool `[R, 1, C, C]` (4-D, as stock classes pass such masks on unchanged).
+
+    Keys at padding (negative position) are seen by nobody; padding queries see every real key, since a query without a
+    key is undefined in some kernels. Block-causal: a query sees its own block and everything before it.
+
+    Example, positions [-1, 0, 1, 2], block_length 2, block-causal, query rows from the top::
+
+        0 1 1 1
+        0 1 1 0
+        0 1 1 0
+        0 1 1 1
+    """
+    real = positions >= 0
+    if sees_future:
+        return real[:, None, None, :].expand(-1, -1, positions.shape[1], -1)
+    earlier = blocks[:, :, None] >= blocks[:, None, :]
+    return ((earlier | ~real[:, :, None]) & real[:, None, :])[:, None]
+
+
+def to_device(device: torch.device, *indices: Tensor) -> Sequence[Tensor]:
+    """Host indices on the device, without waiting for it."""
+    return [index.to(device, non_blocking=True) for index in indices]
+
+
+def refuse(plan: str, reason: str, accepted: str) -> UserError:
+    """The one sentence for a plan that does not fit a model."""
+    return UserError(f"cache {plan!r} does not fit this model: {reason}; use {accepted}.")

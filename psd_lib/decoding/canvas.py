@@ -6,10 +6,14 @@ position 0, so column c of sequence s has position `c - pad[s]`, negative for pa
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from psd_lib.decoding.caches import CachePlan, Denoiser, Request
+if TYPE_CHECKING:
+    from psd_lib.decoding.caches import Denoiser
+
 
 
 class Canvas:
@@ -27,7 +31,6 @@ class Canvas:
     def __init__(self, denoiser: Denoiser, prompts: list[list[int]], gen_length: int, width: int,
                  absolute_blocks: bool, device: torch.device | str):  # fmt: skip
         self.mask_id, self.width = denoiser.mask_id, width
-        self.sees_future = denoiser.sees_future
         self.eos = torch.tensor(denoiser.eos_ids, device=device)
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         self.prompt_end = int(lengths.max())
@@ -46,7 +49,7 @@ class Canvas:
             blocks = ((columns - self.prompt_end).div(width, rounding_mode="floor")).expand_as(positions)
             start = torch.full_like(pad, self.prompt_end)
         self.ids, self.positions, self.blocks = ids.to(device), positions.to(device), blocks.to(device)
-        self.start = start.to(device)
+        self.start, self.pad = start.to(device), pad.to(device)
         self.done = torch.zeros(len(prompts), dtype=torch.bool, device=device)
 
     def columns(self, ahead: int = 0) -> Tensor:
@@ -76,26 +79,3 @@ class Canvas:
         self.ids.scatter_(1, columns, kept)
         self.start = self.start + self.width * (complete & ~final & ~self.done)
         self.done = self.done | final
-
-    def request(self, nodes: Tensor, wanted: Tensor, rows: Tensor, start: Tensor,
-                cache: CachePlan) -> tuple[Request, tuple[Tensor, ...]]:  # fmt: skip
-        """The call for the nodes `rows` (`[R, 2]`: sequence, node) and where its logits belong in `[S, N, W]`.
-
-        `nodes` int64 `[S, N, W]` on the device; `wanted` bool `[S, N, W]`, `rows` and `start` `[S, N]` (first column of
-        the window that each node is asked about) live on the host, where the shape of the call is decided.
-        """
-        device = self.ids.device
-        last = int(start[rows[:, 0], rows[:, 1]].max()) + self.width
-        size = cache.columns(last, self.end, self.sees_future)
-        where = wanted.nonzero()
-        number = torch.full(wanted.shape[:2], -1)
-        number[rows[:, 0], rows[:, 1]] = torch.arange(len(rows))
-        row = number[where[:, 0], where[:, 1]]
-        column = start[where[:, 0], where[:, 1]] + where[:, 2]
-        sequence, node, row, column, *where = (
-            index.to(device, non_blocking=True)
-            for index in (rows[:, 0], rows[:, 1], row, column, *where.unbind(1))
-        )
-        ids = self.ids[sequence].scatter(1, self.columns()[sequence], nodes[sequence, node])[:, :size]
-        positions, blocks = self.positions[sequence, :size], self.blocks[sequence, :size]
-        return Request(ids, positions, blocks, sequence, row, column), tuple(where)

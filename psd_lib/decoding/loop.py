@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from psd_lib.decoding.acceptance import walk
-from psd_lib.decoding.caches import Denoiser, Request
+from psd_lib.decoding.caches import Answer, Ask, Denoiser, to_device
 from psd_lib.decoding.canvas import Canvas
 from psd_lib.decoding.presets import DecodeConfig
 from psd_lib.decoding.scores import Scores, ban, position_gumbel, score
@@ -68,6 +68,7 @@ class Loop:
     def __init__(self, denoiser: Denoiser, config: DecodeConfig, canvas: Canvas, seeds: Tensor, recorder: Recorder):
         self.denoiser, self.config, self.canvas = denoiser, config, canvas
         self.seeds, self.recorder = seeds, recorder
+        self.session = config.cache.open(denoiser, canvas)
         self.detail = recorder.record_scores or getattr(config.policy, "needs_detail", False)
 
     def first_scores(self) -> Scores:
@@ -96,6 +97,7 @@ class Loop:
             path, length = walk(config.acceptor.reach(drafts, predicted, targets), drafts, live)
         self.recorder.record(scores, masked, nodes, predicted, path, length)
         last = path.gather(1, length[:, None] - 1)
+        self.session.settle(last[:, 0])
         canvas.write(_pick(nodes.tokens, last), _pick(nodes.complete, last), _pick(nodes.final, last))
         return None if predicted is None else predicted.map(lambda value: _pick(value, last))
 
@@ -120,24 +122,27 @@ class Loop:
         asked_tokens = torch.where(nodes.complete[..., None], ahead_tokens[:, None], nodes.tokens)
         asked = torch.where(nodes.complete[..., None], ahead_masked[:, None], nodes.masked)
         wanted = asked & (nodes.valid & ~nodes.final)[..., None]
-        start = canvas.start[:, None] + canvas.width * nodes.complete
-        host = torch.cat([wanted.flatten(1).long(), start], 1).cpu()  # the iteration's one host read
-        wanted_host = host[:, : wanted[0].numel()].reshape(wanted.shape).bool()
-        rows = wanted_host.any(-1).nonzero()
-        if not len(rows):
+        sizes = [wanted[0].numel(), nodes.complete.shape[1], 1]
+        host = torch.cat([wanted.flatten(1), nodes.complete, canvas.start[:, None]], 1).cpu()  # the iteration's one host read
+        wanted_host, complete_host, start = host.split(sizes, 1)
+        wanted_host = wanted_host.reshape(wanted.shape).bool()
+        if not wanted_host.any():
             return None
-        request, where = canvas.request(nodes.tokens, wanted_host, rows, host[:, wanted[0].numel() :], self.config.cache)
+        ask = Ask(nodes.tokens, wanted_host, complete_host.bool(), start[:, 0])
         with self.recorder.call(kind, wanted_host.any(-1)) as call:
-            logits, call.query, call.key = self.config.cache.forward(self.denoiser, request)
-        flat = self._score(logits, request)
+            answer = self.session.forward(ask)
+            call.query, call.key = answer.query, answer.key
+        where = tuple(to_device(wanted.device, *wanted_host.nonzero().unbind(1)))
+        flat = self._score(answer, where, nodes.complete)
         blank = Scores(asked_tokens, torch.zeros(asked.shape, device=asked.device))
         return _scatter(flat, blank, where)
 
-    def _score(self, logits: Tensor, request: Request) -> Scores:
-        temperature, noise = self.config.temperature, None
+    def _score(self, answer: Answer, where: tuple[Tensor, ...], complete: Tensor) -> Scores:
+        logits, temperature, noise = answer.logits, self.config.temperature, None
         if temperature > 0:
-            seeds = self.seeds[request.sequence[request.row]]
-            noise = position_gumbel(seeds, request.positions[request.row, request.column], logits.shape[-1])
+            sequence, node, offset = where
+            column = self.canvas.start[sequence] + self.canvas.width * complete[sequence, node] + offset
+            noise = position_gumbel(self.seeds[sequence], column - self.canvas.pad[sequence], logits.shape[-1])
         logits = ban(logits, self.denoiser.mask_id, self.denoiser.vocab_size)
         return score(logits, noise, temperature, self.detail)
 

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Real
 
 from psd_lib.decoding.acceptance import ACCEPTORS, Acceptor, Replay
-from psd_lib.decoding.caches import CACHES, CachePlan, NoCache
+from psd_lib.decoding.caches import CachePlan, NoCache
 from psd_lib.decoding.checks import at_least, known
 from psd_lib.decoding.drafts import Chain, DraftBuilder, NoDraft
+from psd_lib.decoding.exact_block import ExactBlock
 from psd_lib.decoding.policies import POLICIES, LeftToRight, LocalLeap, Policy, Threshold, TopK
 from psd_lib.errors import UserError
 
+CACHES: dict[str, type] = {plan.name: plan for plan in (NoCache, ExactBlock)}
 RUN_OPTIONS = ("block_length", "gen_length", "temperature", "seed", "cache")
 
 

@@ -95,8 +95,8 @@ class Recording:
 class _Call:
     kind: str
     rows: Tensor
-    query: int = 0
-    key: int = 0
+    query: Tensor | None = None
+    key: Tensor | None = None
     ms: float = 0.0
     events: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
 
@@ -183,11 +183,12 @@ class Recorder:
                 call.ms = call.events[0].elapsed_time(call.events[1])
         total_ms = (time.perf_counter() - self.started) * 1e3
         ledger = Ledger([_forward(call) for call in self.calls], total_ms)
-        ms, query = (np.array([getattr(call, name) for call in self.calls]) for name in ("ms", "query"))
+        ms = np.array([call.ms for call in self.calls])
+        query = np.stack([call.query.numpy() for call in self.calls])
         share = stacked["active"].sum(0) / stacked["active"].sum()
         return Recording(
             tokens=tokens.cpu().numpy(), per_iteration=stacked, scores=self._host_scores(),
-            nfe=(rows > 0).sum(0), rows=rows.sum(0), query_tokens=(rows * query[:, None]).sum(0),
+            nfe=(rows > 0).sum(0), rows=rows.sum(0), query_tokens=query.sum(0),
             model_ms=(rows / rows.sum(1, keepdims=True) * ms[:, None]).sum(0),
             loop_ms=(total_ms - ledger.model_ms) * share, ledger=ledger, **maps,
         )  # fmt: skip
@@ -204,5 +205,5 @@ def _filled(scores: Scores) -> dict[str, Tensor]:
 
 
 def _forward(call: _Call) -> Forward:
-    rows = int(call.rows.sum())
-    return Forward(call.kind, rows, int((call.rows > 0).sum()), rows * call.query, rows * call.key, call.ms)
+    sums = [int(part.sum()) for part in (call.query, call.key)]
+    return Forward(call.kind, int(call.rows.sum()), int((call.rows > 0).sum()), *sums, call.ms)

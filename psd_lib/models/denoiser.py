@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from psd_lib.models.families import Family
 
+Layers = list[tuple[Tensor, Tensor]]
+
 
 class NetworkDenoiser:
     """A stock transformers decoder run with the family's attention, see `psd_lib.decoding.caches.Denoiser`.
@@ -25,32 +27,28 @@ class NetworkDenoiser:
         return next(self.network.parameters()).device
 
     @torch.inference_mode()
-    def logits(self, ids: Tensor, positions: Tensor, blocks: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Raw logits `[n, V]` at (`row`, `column`) of the states `ids` `[R, C]`; see `Request` for the other shapes."""
+    def logits(self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor,
+               stored: Layers | None = None, new: Layers | None = None) -> Tensor:  # fmt: skip
+        """Raw logits `[n, V]` at (`row`, `column`); shapes and meaning as in `psd_lib.decoding.caches.Denoiser`."""
         hidden = self.network.model(
             input_ids=ids,
-            attention_mask=visibility(positions, blocks, self.sees_future),
+            attention_mask=visible,
             position_ids=positions.clamp(min=0),
+            past_key_values=None if new is None else Feed(stored, new),
             use_cache=False,
         ).last_hidden_state
         return self.network.lm_head(hidden[row, column - int(self.family.shift)])
 
 
-def visibility(positions: Tensor, blocks: Tensor, sees_future: bool) -> Tensor:
-    """Which key each query may see, bool `[R, 1, C, C]` (4-D, as stock classes pass such masks on unchanged).
+class Feed:
+    """What stock attention layers need of a cache: put stored keys and values before the new ones, and note the new."""
 
-    Keys at padding (negative position) are seen by nobody; padding queries see every real key, since a query without a
-    key is undefined in some kernels. Block-causal: a query sees its own block and everything before it.
+    def __init__(self, stored: Layers | None, new: Layers):
+        self.stored, self.new = stored, new
 
-    Example, positions [-1, 0, 1, 2], block_length 2, block-causal, query rows from the top::
-
-        0 1 1 1
-        0 1 1 0
-        0 1 1 0
-        0 1 1 1
-    """
-    real = positions >= 0
-    if sees_future:
-        return real[:, None, None, :].expand(-1, -1, positions.shape[1], -1)
-    earlier = blocks[:, :, None] >= blocks[:, None, :]
-    return ((earlier | ~real[:, :, None]) & real[:, None, :])[:, None]
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_, **__) -> tuple[Tensor, Tensor]:
+        """Keys and values `[R, H, Q, D]` of one layer, called once per layer in order; returns what its queries see."""
+        self.new.append((keys, values))
+        if not self.stored:
+            return keys, values
+        return tuple(torch.cat(pair, 2) for pair in zip(self.stored[layer], (keys, values)))

@@ -1,0 +1,72 @@
+"""Cache plans change what is computed, never what is decided."""
+
+import random
+
+import pytest
+import torch
+
+import psd_lib
+from psd_lib.decoding import DecodeConfig
+from psd_lib.decoding.exact_block import PackedForward
+from psd_lib.errors import UserError
+from psd_lib.testing import tiny_model
+
+
+def make_prompts(seed, count=8):
+    rng = random.Random(seed)
+    return [[rng.randrange(2, 30) for _ in range(rng.randrange(1, 20))] for _ in range(count)]
+
+
+@pytest.mark.parametrize("policy", ["top_k", "confidence", "local_leap", "left_to_right"])
+@pytest.mark.parametrize("depth", [0, 3, 7])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_invariant_15_exact_block_decides_what_no_cache_decides(policy, depth, temperature):
+    for seed in range(2):
+        model, prompts = tiny_model(seed), make_prompts(seed)
+        options = {"policy": policy, "depth": depth, "gen_length": 37, "temperature": temperature, "batch_size": 5}
+        plain, cached = (psd_lib.generate(model, prompts, cache=cache, **options) for cache in ("none", "exact_block"))
+        for one, other in zip(plain, cached):
+            assert (one.tokens, one.nfe, one.rows, one.stopped) == (other.tokens, other.nfe, other.rows, other.stopped)
+            assert (one.trace.step == other.trace.step).all() and one.trace.iterations == other.trace.iterations
+        assert cached.ledger.query_tokens < plain.ledger.query_tokens / 2
+
+
+def test_exact_block_scores_equal_those_without_a_cache():
+    model, prompts = tiny_model(1), make_prompts(5)
+    options = {"policy": "confidence", "depth": 3, "gen_length": 30, "record_scores": True}
+    plain, cached = (psd_lib.generate(model, prompts, cache=cache, **options) for cache in ("none", "exact_block"))
+    for one, other in zip(plain.trace, cached.trace):
+        for a, b in zip(one.scores, other.scores):
+            assert a["token"].tolist() == b["token"].tolist()
+            torch.testing.assert_close(torch.tensor(a["confidence"]), torch.tensor(b["confidence"]), atol=1e-4, rtol=1e-3)
+
+
+def test_invariant_17_the_store_changes_by_finished_blocks_only(monkeypatch):
+    """Rejected drafts leave no mark: between calls only columns of blocks that were just finished may change."""
+    changed = []
+    keep = PackedForward._keep
+
+    def spy(session, start):
+        before = [tuple(part.clone() for part in layer) for layer in session.store]
+        old = session.start
+        keep(session, start)
+        column = torch.arange(session.canvas.ids.shape[1])
+        finished = (column >= old[:, None]) & (column < start[:, None])
+        for layer, kept in zip(before, session.store):
+            for one, other in zip(layer, kept):
+                differs = (one != other).any(-1).any(1)
+                assert not (differs & ~finished).any()
+                changed.append(bool(differs.any()))
+
+    monkeypatch.setattr(PackedForward, "_keep", spy)
+    psd_lib.generate(tiny_model(2), make_prompts(6), depth=7, gen_length=32, cache="exact_block")
+    assert any(changed) and not all(changed)
+
+
+def test_exact_block_is_refused_where_it_would_not_be_exact():
+    with pytest.raises(UserError, match="cache 'exact_block' does not fit this model: its attention is bidirectional.*use 'none'"):
+        psd_lib.generate(tiny_model(0, sees_future=True), [[3]], gen_length=8, cache="exact_block")
+
+
+def test_the_cache_is_part_of_the_config():
+    assert DecodeConfig.make("greedy", cache="exact_block").to_dict()["cache"] == {"name": "exact_block"}
