@@ -21,11 +21,23 @@ def test_wilson_at_the_edges():
         stats.wilson(6, 5)
 
 
-def test_paired_difference_uses_the_pairing():
+def test_accuracy_difference_uses_the_pairing():
     right = np.array([1, 0] * 50)
-    assert stats.mean_difference(right, right) == stats.Estimate(0.0, 0.0, 0.0, 100)
-    shifted = stats.mean_difference(np.ones(100), right)
-    assert shifted.value == 0.5 and 0.35 < shifted.low < 0.5 < shifted.high < 0.65
+    paired = stats.accuracy_difference(np.maximum(right, np.arange(100) < 20), right)
+    assert paired.value == pytest.approx(0.10)
+    # Bonett & Price: gained 10, lost 0 of 100
+    p, q = 11 / 102, 1 / 102
+    half = 1.959964 * np.sqrt((p + q - (p - q) ** 2) / 102)
+    assert (paired.low, paired.high) == pytest.approx((p - q - half, p - q + half), abs=1e-6)
+
+
+def test_agreement_on_a_few_items_is_no_certainty():
+    few, many = (stats.accuracy_difference(np.ones(n), np.ones(n)) for n in (4, 400))
+    assert few.value == 0 and few.low < -0.4 and few.high > 0.4
+    assert -0.01 < many.low < 0 < many.high < 0.01
+    assert not stats.accuracy_difference([1], [0]).known
+    with pytest.raises(UserError, match="right .1. or wrong .0."):
+        stats.accuracy_difference([0.5], [1])
 
 
 def test_ratio_is_of_sums_and_not_a_mean_of_ratios():
@@ -53,7 +65,7 @@ def test_mcnemar_is_the_binomial_test_on_discordant_pairs():
 def test_same_count_and_unpaired_values():
     assert stats.same_count(["a", "b", "c"], ["a", "x", "c"]) == (2, 3)
     with pytest.raises(UserError, match="one entry per item"):
-        stats.mean_difference([1, 0], [1, 0, 1])
+        stats.accuracy_difference([1, 0], [1, 0, 1])
 
 
 def test_format_has_no_negative_zero():

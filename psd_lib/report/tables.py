@@ -15,7 +15,8 @@ from psd_lib.report.stats import Estimate
 from psd_lib.report.table import Table
 
 TPF_MEANS = "TPF = tokens before the first EOS, summed over items, per model call (a batched verification is one call)"
-INTERVALS = "Brackets are 95 % intervals: Wilson for accuracy, bootstrap over items for TPF and for paired differences"
+INTERVALS = ("Brackets are 95 % intervals: Wilson for accuracy, Bonett-Price for its paired difference to greedy, bootstrap over "
+             "items for TPF")
 
 
 def summary(frame: pd.DataFrame, id: str, title: str) -> Table:
@@ -80,7 +81,9 @@ def _against_greedy(part: pd.DataFrame, ours: pd.DataFrame, setting: str) -> dic
         return {}
     both = rows_of.common(ours, base, scored=True)
     right = both.correct_ours.astype(float), both.correct_base.astype(float)
-    return {**_spread("vs_greedy", stats.mean_difference(*right)), "vs_greedy_n": len(both),
+    same, n = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
+    exact = bool(ours.exact.iloc[0]) and ours.policy_key.iloc[0] == base.policy_key.iloc[0]
+    return {"same_as_greedy": exact and same == n, **_spread("vs_greedy", stats.accuracy_difference(*right)), "vs_greedy_n": len(both),
             "vs_greedy_p": stats.mcnemar(*right) if len(both) else float("nan")}
 
 
@@ -96,7 +99,9 @@ def _against_policy(part: pd.DataFrame, ours: pd.DataFrame, setting: str) -> dic
 
 
 def _shown_summary(r: dict) -> dict:
-    greedy = _read(r, "vs_greedy", r.get("vs_greedy_n", 0)).format(100, 1, sign=True) if "vs_greedy" in r else "-"
+    greedy = "-"
+    if "vs_greedy" in r:
+        greedy = "0 (same output)" if r["same_as_greedy"] else _read(r, "vs_greedy", r["vs_greedy_n"]).format(100, 1, sign=True)
     return {
         "task": r["task"], "decoder": r["decoder"], "n": r["n"], "accuracy %": _read(r, "accuracy").format(100),
         "minus greedy, points": greedy, "TPF": _read(r, "tpf").format(digits=2), "calls": f"{r['nfe']:.1f}",

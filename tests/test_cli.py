@@ -1,0 +1,91 @@
+"""The command: what it prints, what it refuses, and how it exits."""
+
+import subprocess
+import sys
+
+import pytest
+
+import psd_lib
+from psd_lib import cli
+
+
+def psd(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "psd_lib.cli", *arguments], capture_output=True, text=True, timeout=120, **options)
+
+
+def test_version_and_help_are_instant_and_import_no_torch():
+    probe = "import sys, psd_lib.cli as c; c._parser(); sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe]).returncode == 0
+    done = psd("--version")
+    assert (done.returncode, done.stdout) == (0, f"psd {psd_lib.__version__}\n")
+    for command in ("reproduce", "generate", "train", "tasks", "decoders"):
+        assert command in psd("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["reproduce", "--tier", "huge"], "Unknown tier 'huge': use one of smoke, mini"),
+        (["reproduce", "--tier", "smoke", "--notebooks", "99"], "No notebook matches '99'"),
+        (["reproduce", "--tier", "smoke", "-p", "N"], "'N' is not an option: write NAME=VALUE"),
+        (["reproduce", "--tier", "smoke", "-p", "TEIR=mini"], "has no parameter 'TEIR'"),
+        (["reproduce", "--tier", "smoke", "-p", "TIER=3"], "must be str, not 3"),
+        (["reproduce", "--tier", "smoke", "--limit", "0"], "limit"),
+        (["generate", "--model", "no-such-model", "hello"], "no checkpoint 'no-such-model'"),
+        (["generate", "--decoder", "spiffi", "hello"], "unknown decoder 'spiffi'"),
+        (["generate", "-o", "policy=entropi", "hello"], "unknown policy 'entropi'"),
+        (["generate", "-o", "threshold=1.5", "hello"], "threshold must be a number between 0 and 1"),
+        (["generate", "-o", "depth=-1", "hello"], "depth must be a whole number of at least 0"),
+        (["generate", ""], "prompt 0 is empty"),
+        (["generate", "hello <|MASK|>"], "contains the mask token"),
+        (["generate", "-o", "gen_length=100000", "hello"], "exceeds the model's"),
+        (["train", "--model", "mini-gpt"], "no training recipe for 'mini-gpt'"),
+        (["tasks", "mini-maths"], "Unknown task 'mini-maths': use one of mini-gsm"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_the_exit_code_reaches_the_shell_without_a_traceback():
+    done = psd("generate", "--model", "no-such-model", "hello")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["repoduce"], ["generate"], ["reproduce", "--limit", "few"]])
+def test_wrong_usage_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(arguments)
+    assert exit_.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_an_interrupt_says_that_work_is_kept(monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_decoders", interrupted)
+    assert cli.main(["decoders"]) == 130
+    assert "finished work is kept" in capsys.readouterr().err
+
+
+def test_decoders_lists_every_preset(capsys):
+    from psd_lib.decoding import PRESETS
+
+    assert cli.main(["decoders"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in PRESETS)
+
+
+def test_generate_prints_the_completion_and_nothing_else_on_stdout(capsys):
+    prompt = __import__("psd_lib.tasks", fromlist=["get"]).get("mini-gsm").load("test", 1)[0].prompt
+    assert cli.main(["generate", "-o", "gen_length=32", "-o", "depth=1", prompt]) == 0
+    captured = capsys.readouterr()
+    model = psd_lib.load("mini-sdar")
+    assert captured.out == psd_lib.generate(model, prompt, gen_length=32, depth=1).text[0] + "\n"
+    assert "psd(confidence 0.9, d=1): " in captured.err

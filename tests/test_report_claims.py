@@ -1,0 +1,110 @@
+import pandas as pd
+import pytest
+from report_rows import CONFIGS, row
+
+from psd_lib.errors import UserError
+from psd_lib.report import claims
+from psd_lib.report import rows as rows_of
+
+PSD, GREEDY = {"family": "PSD (confidence)", "depth": 3}, {"family": "greedy"}
+
+
+def frame(items=300, **changes):
+    """`changes`: decoder name -> function of the item that returns changes of its row."""
+    found = [row(name, i, **(change(i) if change else {})) for name, change in changes.items() for i in range(items)]
+    return rows_of.prepare(pd.DataFrame(found))
+
+
+def test_the_claims_file_is_whole():
+    found = claims.load()
+    assert len({claim.id for claim in found}) == len(found) >= 15
+    assert {claim.test for claim in found if claim.test} == set(claims.TESTS)
+    assert any(claim.reason for claim in found)
+
+
+@pytest.mark.parametrize("wrong, items, verdict", [(0, 300, "reproduced"), (0, 20, "partially"), (30, 300, "not reproduced")])
+def test_equivalent_asks_for_the_interval_and_not_for_the_value(wrong, items, verdict):
+    rows = frame(items, greedy=None, psd=lambda i: {"correct": i >= wrong})
+    assert claims.equivalent(rows, PSD, GREEDY, 0.01)[0].verdict == verdict
+
+
+@pytest.mark.parametrize("calls, verdict", [(2, "reproduced"), (5, "partially"), (8, "not reproduced"), (9, "not reproduced")])
+def test_faster_knows_three_verdicts(calls, verdict):
+    rows = frame(20, greedy=lambda i: {"nfe": 8}, psd=lambda i: {"nfe": calls})
+    assert claims.faster(rows, PSD, GREEDY, 3.0)[0].verdict == verdict
+
+
+@pytest.mark.parametrize("better, verdict", [(60, "reproduced"), (1, "partially"), (0, "partially"), (-60, "not reproduced")])
+def test_better_by_paired_interval(better, verdict):
+    rows = frame(100, psd=lambda i: {"correct": i < 50 + max(better, 0) // 2}, psd_leap=lambda i: {"correct": i < 50 - min(better, 0) // 2})
+    assert claims.better(rows, PSD, {"family": "PSD (LocalLeap)", "depth": 3})[0].verdict == verdict
+
+
+def saturation_rows(last):
+    make = CONFIGS["psd"].__class__.make
+    configs = [make("confidence"), make("psd", depth=3), make("psd", depth=7)]
+    calls = (8, 4, last)  # TPF 1, 2, 8 / last
+    return rows_of.prepare(pd.DataFrame([row("x", i, config=c, nfe=n) for c, n in zip(configs, calls, strict=True) for i in range(5)]))
+
+
+@pytest.mark.parametrize("last, verdict, other", [(4, "reproduced", "not reproduced"), (2, "not reproduced", "reproduced")])
+def test_saturation_and_growth_are_opposites(last, verdict, other):
+    parameters = {"family": "PSD (confidence)", "policy": "confidence", "depths": [0, 3, 7], "share": 0.25}
+    rows = saturation_rows(last)
+    found = claims.saturates(rows, **parameters)[0]
+    assert (found.verdict, found.estimate.value) == (verdict, pytest.approx(8 / last - 2))
+    assert claims.keeps_growing(rows, **parameters)[0].verdict == other
+
+
+def test_same_output_has_no_partially():
+    rows = frame(10, confidence=lambda i: {"out": "a"}, psd=lambda i: {"out": "a" if i else "b"})
+    found = claims.same_output(rows, PSD)[0]
+    assert (found.verdict, found.text) == ("not reproduced", "9/10 equal")
+    assert claims.same_output(frame(10, confidence=None, psd=None), PSD)[0].verdict == "reproduced"
+
+
+def test_loses_more_compares_tasks():
+    make = CONFIGS["psd"].__class__.make
+    found = []
+    for task, kept in (("mini-gsm", 95), ("mini-mbpp", 40)):
+        found += [row("greedy", i, task=task) for i in range(100)]
+        found += [row("x", i, task=task, config=make("top_k", k=8), correct=i < kept) for i in range(100)]
+    rows = rows_of.prepare(pd.DataFrame(found))
+    evidence = claims.loses_more(rows, {"family": "top-k", "point": "8"}, GREEDY, "mini-gsm")
+    assert [(e.task, e.verdict) for e in evidence] == [("mini-mbpp", "reproduced")]
+
+
+def test_first_draft_reads_depth_one():
+    stats = {"accepted": [1, 1, 1, 0], "drafted": [3, 3, 3, 3], "committed": [2, 2, 2, 1], "block": [0] * 4}
+    rows = frame(10, greedy=None, spiffy=lambda i: {"stats": stats})
+    found = claims.first_draft(rows, "Spiffy chain", 0.5)[0]
+    assert (found.verdict, found.estimate.value, found.estimate.n) == ("reproduced", 0.75, 40)
+
+
+def test_stage_shape_needs_both_halves():
+    base = {"accepted": [0] * 5, "drafted": [0] * 5, "committed": [1, 1, 4, 1, 1], "block": [0] * 5}
+    ours = {"accepted": [0, 0, 0, 1], "drafted": [3] * 4, "committed": [1, 1, 4, 2], "block": [0] * 4}
+    rows = frame(5, confidence=lambda i: {"stats": base}, psd=lambda i: {"stats": ours})
+    assert claims.stage_shape(rows, PSD)[0].verdict == "reproduced"
+    flat = frame(5, confidence=lambda i: {"stats": base}, psd=lambda i: {"stats": base})
+    assert claims.stage_shape(flat, PSD)[0].verdict == "partially"
+
+
+def test_verdicts_over_tasks_and_over_missing_rows():
+    assert claims._together(["reproduced", "reproduced"]) == "reproduced"
+    assert claims._together(["reproduced", "not reproduced"]) == "partially"
+    only_greedy = frame(3, greedy=None)
+    shown = claims.table(only_greedy).shown
+    assert set(shown.verdict) == {"not tested"} and len(shown) == len(claims.load())
+
+
+def test_a_claim_needs_a_test_or_a_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr("psd_lib.paths.DATA", tmp_path)
+    for text, message in [
+        ("- {id: a, source: s, claim: c}", "needs a rule with a test"),
+        ("- {id: a, source: s, claim: c, rule: r, test: guess}", "needs a rule with a test"),
+        ("- {id: a, source: s, claim: c, reason: r, value: 3}", "unknown keys"),
+    ]:
+        (tmp_path / "claims.yaml").write_text(text)
+        with pytest.raises(UserError, match=message):
+            claims.load()

@@ -1,0 +1,178 @@
+"""Training: who sees whom, what a seed and a checkpoint promise, and what is written at the end."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from psd_lib.errors import UserError
+from psd_lib.training import objectives
+from psd_lib.training.batches import Batch, Batches
+from psd_lib.training.checkpoints import load_state, read_log
+from psd_lib.training.export import export
+from psd_lib.training.network import Shape, build
+from psd_lib.training.objectives import answer_weights, block_diffusion_loss, draw_state, two_stream_mask
+from psd_lib.training.recipe import RECIPES, Recipe, Stage
+from psd_lib.training.session import budgeted, find_recipe, prepare_tokenizer, train
+from psd_lib.training.trainer import Trainer
+
+MICRO = Recipe(
+    stages=(
+        Stage("causal", "next_token", steps=4, warmup=2, drills=0.5),
+        Stage("blocks", "block_diffusion", steps=4, warmup=2, drills=0.5, blocks=((0.0, {4: 0.5, 16: 0.5}),)),
+    ),
+    shape=Shape(vocab=320, hidden=16, layers=1, heads=2, head_dim=8, ffn=24),
+    tokens=400,
+    tokenizer_examples=60,
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return prepare_tokenizer(MICRO, tmp_path_factory.mktemp("tokenizer"))
+
+
+def trained(folder, tokenizer, steps, recipe=MICRO):
+    """Losses of up to `steps` steps of a run in `folder`, the checkpoint saved at the end."""
+    folder.mkdir(exist_ok=True)
+    trainer = Trainer(recipe, tokenizer, folder)
+    losses, step = [], trainer.step
+
+    class Enough(Exception):
+        pass
+
+    def counted(stage):
+        if len(losses) == steps:
+            trainer._save()
+            raise Enough
+        losses.append(step(stage))
+
+    trainer.step = counted
+    try:
+        trainer.run()
+    except Enough:
+        pass
+    return losses
+
+
+def test_two_stream_mask_of_two_blocks_literally():
+    noisy, clean = torch.tensor([[2, 3]]), torch.tensor([[0, 1, 2, 3]])
+    expected = [  # columns: noisy 2 3 | clean 0 1 2 3
+        [1, 1, 1, 1, 0, 0],  # noisy 2
+        [1, 1, 1, 1, 0, 0],  # noisy 3
+        [0, 0, 1, 1, 0, 0],  # clean 0
+        [0, 0, 1, 1, 0, 0],  # clean 1
+        [0, 0, 1, 1, 1, 1],  # clean 2
+        [0, 0, 1, 1, 1, 1],  # clean 3
+    ]
+    assert two_stream_mask(noisy, clean, block=2).int().tolist() == [[expected]]
+
+
+def test_one_pass_over_two_streams_equals_decoding_block_by_block():
+    torch.manual_seed(0)
+    model = build(MICRO.shape, 0, 0)
+    ids = torch.randint(2, 300, (2, 12))
+    batch = Batch(ids, torch.tensor([3, 6]), torch.tensor([12, 9]))
+    state = draw_state(batch, 4, 0.5, torch.Generator().manual_seed(3))
+    total = 0.0
+    for row in range(2):
+        for start in range(0, 12, 4):
+            masked, weight = state.masked[row, start : start + 4], state.weights[row, start : start + 4]
+            if not masked.any():
+                continue
+            canvas = torch.cat([ids[row, :start], torch.where(masked, 1, ids[row, start : start + 4])])[None]
+            block = torch.arange(start + 4) // 4
+            mask = (block[:, None] >= block[None, :])[None, None]
+            logits = model(input_ids=canvas, attention_mask=mask, use_cache=False).logits[0, start:]
+            losses = torch.nn.functional.cross_entropy(logits, ids[row, start : start + 4], reduction="none")
+            total += (losses * weight)[masked].sum()
+    loss = block_diffusion_loss(model, batch, state, 4, mask_id=1)
+    torch.testing.assert_close(loss.total, total, rtol=1e-4, atol=1e-4)
+
+
+def test_states_mask_answers_only_and_every_answer_block_somewhere():
+    batch = Batch(torch.full((40, 64), 5), torch.randint(1, 40, (40,)), torch.randint(41, 60, (40,)))
+    for block in (4, 8, 16, 32):
+        state = draw_state(batch, block, 0.6, torch.Generator().manual_seed(block))
+        at = torch.arange(64)[None]
+        assert not (state.masked & (at < batch.prompts[:, None])).any()
+        has_answer = (answer_weights(batch) > 0).view(40, -1, block).any(-1)
+        assert torch.equal(state.masked.view(40, -1, block).any(-1), has_answer)
+        assert (state.weights[state.masked] > 0).all() and (state.weights[~state.masked] == 0).all()
+        assert state.weights.max() <= objectives.HEAVIEST
+
+
+def test_a_block_weighs_as_much_as_it_has_answer_tokens():
+    batch = Batch(torch.full((6, 8), 5), torch.zeros(6, dtype=torch.long), torch.full((6,), 8))
+    state = draw_state(batch, 8, 0.5, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(state.weights.sum(1), torch.full((6,), 8.0))
+
+
+def test_same_seed_same_losses_and_another_seed_others(tmp_path, tokenizer):
+    first = trained(tmp_path / "a", tokenizer, 3)
+    assert first == trained(tmp_path / "b", tokenizer, 3)
+    assert first != trained(tmp_path / "c", tokenizer, 3, replace(MICRO, seed=7))
+
+
+def test_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path, tokenizer):
+    whole = trained(tmp_path / "whole", tokenizer, 8)
+    parts = trained(tmp_path / "parts", tokenizer, 3) + trained(tmp_path / "parts", tokenizer, 8)
+    assert len(whole) == 8
+    assert parts == whole
+
+
+def test_loss_that_is_not_finite_leaves_the_last_checkpoint(tmp_path, tokenizer, monkeypatch):
+    trained(tmp_path, tokenizer, 2)
+    before = (tmp_path / "state.pt").read_bytes()
+    trainer = Trainer(MICRO, tokenizer, tmp_path)
+    with torch.no_grad():
+        trainer.model.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(UserError, match="no longer finite at step 3"):
+        trainer.run()
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_a_cut_off_checkpoint_is_refused_in_one_sentence(tmp_path, tokenizer):
+    (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(UserError, match="cannot be read"):
+        Trainer(MICRO, tokenizer, tmp_path)
+
+
+def test_tokenizer_keeps_any_text_and_splits_digits(tokenizer):
+    for text in ("In 2 days 9*2=18.\n#### 13\n", "    def f(x):\n        return x[::-1] // 7\n", "naïve — 数字 ☕\t\n\n"):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.tokenize("345") == ["3", "4", "5"]
+    assert tokenizer.encode("<|endoftext|><|MASK|>") == [tokenizer.eos_token_id, tokenizer.mask_token_id] == [0, 1]
+
+
+def test_batches_hold_whole_rows_that_end_with_end_of_text(tokenizer):
+    for batch in Batches(tokenizer, ["mini-gsm"], 1, 2000, 256).chunk(0, 0.2)[:5]:
+        assert batch.ids.shape[1] % 32 == 0
+        for line, prompt, length in zip(batch.ids, batch.prompts, batch.lengths, strict=True):
+            assert 0 < prompt < length
+            assert (line[length - 1 :] == 0).all() and (line[: length - 1] != 0).all()
+
+
+def test_train_writes_a_folder_that_stock_qwen3_loads_completely(tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, "micro", MICRO)
+    out = train("micro", tmp_path / "out", work=tmp_path / "work", ranks=1, device="cpu", compiled=False)
+    raw = json.loads((out / "config.json").read_text())
+    assert raw["model_type"] == "sdar" and raw["block_size"] == 32 and raw["mask_token_id"] == 1
+    known = {key: value for key, value in raw.items() if key not in ("model_type", "architectures", "dtype")}
+    model, report = Qwen3ForCausalLM.from_pretrained(
+        out, config=Qwen3Config(**known), output_loading_info=True, dtype=torch.float32
+    )
+    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
+    stored = load_state(tmp_path / "work")["model"]["lm_head.weight"]
+    torch.testing.assert_close(model.lm_head.weight.data, stored.bfloat16().float())
+    assert PreTrainedTokenizerFast.from_pretrained(out).mask_token_id == 1
+    assert read_log(tmp_path / "work")
+
+
+def test_unknown_model_and_bad_budget_are_refused(tmp_path):
+    with pytest.raises(UserError, match="mini-sdar"):
+        find_recipe("huge")
+    with pytest.raises(UserError, match="positive"):
+        budgeted(MICRO, 0)
