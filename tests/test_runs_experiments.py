@@ -20,7 +20,7 @@ from psd_lib.runs.runner import rescore
 from psd_lib.runs.store import read
 
 FIELDS = """version config_hash model model_fingerprint task split data_hash decoder label decode exact example_id
-completion tokens token_ids_hash answer correct reason nfe rows query_tokens model_ms loop_ms stopped step_stats
+completion tokens token_ids_hash correct answer reason nfe rows query_tokens model_ms loop_ms stopped step_stats
 provenance""".split()
 
 

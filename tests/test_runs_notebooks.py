@@ -10,7 +10,7 @@ from psd_lib.errors import UserError
 from psd_lib.paths import ROOT
 from psd_lib.runs import notebooks, reproduce as job
 
-PARAMETERS = 'TIER: str = "smoke"\nN: int = 3\nSHARE: float = 0.5\nFAST: bool = True\nNAME: str | None = None\nLOOSE = 1'
+PARAMETERS = 'TIER: str = "smoke"\nN: int = 3\nSHARE: float = 0.5\nFAST: bool = True\nMANY: list[int] = [1]\nLOOSE = 1'
 
 
 def notebook(folder, *cells, name="10_one"):
@@ -30,9 +30,9 @@ def notebook(folder, *cells, name="10_one"):
         ({"N": 1.5}, "must be int, not 1.5"),
         ({"N": True}, "must be int, not True"),
         ({"FAST": 1}, "must be bool, not 1"),
-        ({"NAME": 1}, "must be str | None, not 1"),
+        ({"MANY": 1}, "must be list, not 1"),
         ({"SHARE": None}, "must be float, not None"),
-        ({"LOOSE": 1}, "LOOSE of 10_one.ipynb must be declared as `LOOSE: <type> = <default>`"),
+        ({"LOOSE": 1}, "10_one.ipynb must declare LOOSE as `LOOSE: type = default`"),
     ],
 )
 def test_misspelt_and_mistyped_parameters_are_refused(tmp_path, parameters, sentence):
@@ -43,7 +43,7 @@ def test_misspelt_and_mistyped_parameters_are_refused(tmp_path, parameters, sent
 
 
 def test_declared_parameters_of_their_type_are_accepted(tmp_path):
-    notebooks.check(notebook(tmp_path), {"TIER": "mini", "N": 4, "SHARE": 1, "FAST": False, "NAME": None})
+    notebooks.check(notebook(tmp_path), {"TIER": "mini", "N": 4, "SHARE": 1, "FAST": False, "MANY": [2]})
 
 
 def test_notebooks_are_found_by_name_in_order(tmp_path):

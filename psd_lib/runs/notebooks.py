@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import tempfile
@@ -16,21 +17,18 @@ from psd_lib.paths import NOTEBOOKS, ROOT
 from psd_lib.progress import FILE_VARIABLE
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "list": (list,), "None": (type(None),),
-}  # fmt: skip
+TYPES = {"str": str, "int": int, "float": (float, int), "bool": bool, "list": list}
 
 
 def find(pattern: str = "*", folder: Path | None = None) -> list[Path]:
-    """List the notebooks whose name matches a glob pattern, in the order of their numbers.
+    """List the notebooks whose name contains a glob pattern, in the order of their numbers.
 
     Raises UserError when there is none, listing those there are.
     """
-    folder = folder or NOTEBOOKS
-    wanted = pattern.removesuffix(".ipynb") + ".ipynb"
-    found = sorted(folder.glob(wanted)) or sorted(folder.glob(f"*{wanted}")) or sorted(folder.glob(f"{pattern}*.ipynb"))
+    paths = sorted((folder or NOTEBOOKS).glob("*.ipynb"))
+    found = [path for path in paths if fnmatch.fnmatch(path.name, f"*{pattern}*")]
     if not found:
-        known = ", ".join(path.stem for path in sorted(folder.glob("*.ipynb")))
+        known = ", ".join(path.stem for path in paths)
         raise UserError(f"No notebook matches {pattern!r}: use {known or 'a folder that has notebooks'}.")
     return found
 
@@ -38,8 +36,8 @@ def find(pattern: str = "*", folder: Path | None = None) -> list[Path]:
 def check(path: Path, parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that the notebook's parameters cell does not declare, or declares with another type.
 
-    Papermill would only log the first and pass the second. The cell must read `NAME: type = default`, with a type of
-    str, int, float, bool, list or one of them `| None`. Raises UserError.
+    Papermill would only log the first and pass the second. The cell must read `NAME: type = default` with a type of
+    str, int, float, bool or list. Raises UserError.
     """
     import papermill
 
@@ -47,13 +45,12 @@ def check(path: Path, parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if name not in declared:
             raise UserError(f"{path.name} has no parameter {name!r}: it takes {', '.join(declared) or 'none'}.")
-        annotation = declared[name]["inferred_type_name"]
-        parts = [part.strip().split("[")[0] for part in annotation.split("|")]
-        if any(part not in TYPES for part in parts) or parts == ["None"]:
-            raise UserError(f"Parameter {name} of {path.name} must be declared as `{name}: <type> = <default>` with a type of {', '.join(TYPES)}.")
-        accepted = tuple(kind for part in parts for kind in TYPES[part])
-        if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
-            raise UserError(f"Parameter {name} of {path.name} must be {annotation}, not {value!r}.")
+        kind = declared[name]["inferred_type_name"].split("[")[0]
+        if kind not in TYPES:
+            types = ", ".join(TYPES)
+            raise UserError(f"{path.name} must declare {name} as `{name}: type = default` with a type of {types}.")
+        if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
+            raise UserError(f"Parameter {name} of {path.name} must be {kind}, not {value!r}.")
 
 
 def default(path: Path, name: str) -> str | None:

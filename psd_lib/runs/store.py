@@ -148,4 +148,4 @@ def read_published(path: Path) -> Contents:
 
 
 def _line(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+    return json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n"
