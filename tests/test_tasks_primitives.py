@@ -52,8 +52,9 @@ def test_both_styles_of_a_body_give_the_expected_outputs():
         exec(f"def f({composition.takes}):\n{body}", scope)
         assert [scope["f"](value) for value in inputs] == [composition(value) for value in inputs]
         assert len({repr(value) for value in inputs}) == len(inputs)
-        seen.add("for " in body.replace(" for ", ""))
-    assert seen == {True, False}
+        block, constant = composition.parts[-1]
+        seen.add(f"return {block.expression.replace('{k}', constant)}\n" in body)
+    assert seen == {True, False}, "the last statement has to occur in both styles"
 
 
 def test_no_composition_repeats_a_block_or_ignores_its_input():

@@ -133,6 +133,11 @@ def as_line(example: Example) -> str:
 
 def _parse(line: str, path: Path, number: int) -> Example:
     try:
-        return Example(**json.loads(line))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} line {number} is not an item with id, prompt, reference and meta: {error}.") from None
+        example = Example(**json.loads(line))
+    except (ValueError, TypeError):
+        example = None
+    if example is None or not isinstance(example.meta, dict) or not all(
+            isinstance(text, str) for text in (example.id, example.prompt, example.reference)):
+        raise UserError(f"{path} line {number} is not an item: a JSON object with the texts id, prompt and reference "
+                        "and the object meta is expected.")
+    return example
