@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import transformers
 from safetensors import SafetensorError
+from transformers.utils import logging as log
 
 from psd_lib.errors import UserError
 from psd_lib.models.denoiser import NetworkDenoiser
@@ -123,19 +125,15 @@ def _network(folder: Path, raw: dict, family: Family, dtype: torch.dtype) -> tor
     config = getattr(transformers, family.config_class)(**family.config(raw))
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder} has no weights: model.safetensors (or its shards) is missing.")
-    # transformers prints a report of mismatched tensors before it raises; the sentence below says it once
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    small = sum(path.stat().st_size for path in folder.glob("*.safetensors")) < 1 << 30
     try:
-        network, report = architecture.from_pretrained(
-            folder, config=config, dtype=dtype, attn_implementation="sdpa", output_loading_info=True,
-            local_files_only=True, ignore_mismatched_sizes=True,
-        )  # fmt: skip
+        with _quiet(bar=not small):
+            network, report = architecture.from_pretrained(
+                folder, config=config, dtype=dtype, attn_implementation="sdpa", output_loading_info=True,
+                local_files_only=True, ignore_mismatched_sizes=True,
+            )  # fmt: skip
     except (SafetensorError, OSError) as error:
         raise UserError(f"{folder}: the weights cannot be read, the file is truncated or damaged ({error}).") from error
-    finally:
-        logger.setLevel(level)
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[problem]:
             names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report[problem])
@@ -143,6 +141,22 @@ def _network(folder: Path, raw: dict, family: Family, dtype: torch.dtype) -> tor
             what = problem.split("_")[0].replace("mismatched", "wrong-shape")
             raise UserError(f"{folder}: {what} tensors {shown}; they do not fit the config of a {family.model_type} checkpoint.")
     return network
+
+
+@contextmanager
+def _quiet(bar: bool) -> Iterator[None]:
+    """Silence what transformers logs (a report of tensors that do not fit, which `_network` says in one sentence) and,
+    unless `bar`, its progress bar."""
+    level, shown = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    if not bar:
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if shown:
+            log.enable_progress_bar()
 
 
 def _tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
