@@ -1,0 +1,115 @@
+"""What the trainer reads: rows of token ids from the task streams, cut into batches of similar length.
+
+Every batch is a pure function of (seed, step): resuming needs a step number and no generator state.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from psd_lib import tasks
+from psd_lib.tasks import Example
+
+CHUNK_ROWS = 768
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training example in tokens: `prompt`, and `answer` with the end-of-text token as its last."""
+
+    prompt: list[int]
+    answer: list[int]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one step, padded on the right with end-of-text.
+
+    `ids` [R, L] tokens; `prompts` [R] prompt lengths; `lengths` [R] prompt plus answer with its end-of-text.
+    """
+
+    ids: torch.Tensor
+    prompts: torch.Tensor
+    lengths: torch.Tensor
+
+    def part(self, rank: int, ranks: int) -> Batch:
+        """The rows that rank number `rank` of `ranks` works on: every `ranks`-th one."""
+        return Batch(self.ids[rank::ranks], self.prompts[rank::ranks], self.lengths[rank::ranks])
+
+    def to(self, device: str) -> Batch:
+        """The same batch on `device`."""
+        return Batch(self.ids.to(device), self.prompts.to(device), self.lengths.to(device))
+
+
+def drill(rng: random.Random) -> Example:
+    """An arithmetic drill: two to six sums, differences and products with their results, as mini-gsm writes them."""
+    left, right = [], []
+    for _ in range(rng.randint(2, 6)):
+        sign = rng.choice("+-*")
+        high = rng.choice((20, 100, 100, 300))
+        a, b = (rng.randint(2, 30), rng.randint(2, 12)) if sign == "*" else (rng.randint(1, high), rng.randint(1, high))
+        if sign == "-" and b > a:
+            a, b = b, a
+        if sign == "*" and rng.random() < 0.5:
+            a, b = b, a
+        result = a + b if sign == "+" else a - b if sign == "-" else a * b
+        left.append(f"{a}{sign}{b}")
+        right.append(f"{left[-1]}={result}")
+    return Example("drill", "Compute " + ", ".join(left) + ".\n", "\n".join(right) + "\n", {})
+
+
+def examples(names: list[str], seed: int, drills: float) -> Iterator[Example]:
+    """An endless seeded mixture: a share `drills` of arithmetic drills, the tasks `names` in equal parts otherwise."""
+    rng = random.Random(seed)
+    streams = [tasks.get(name).stream(seed) for name in names]
+    while True:
+        yield drill(rng) if rng.random() < drills else next(rng.choice(streams))
+
+
+class Batches:
+    """Cuts the endless example mixture into batches of about `tokens` padded tokens each.
+
+    Rows are drawn in chunks, sorted by length inside a chunk, and the batches of a chunk are shuffled. Rows longer
+    than `positions` are left out.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, names: list[str], seed: int, tokens: int, positions: int
+    ) -> None:
+        self.tokenizer, self.names, self.seed = tokenizer, names, seed
+        self.tokens, self.positions = tokens, positions
+
+    def chunk(self, number: int, drills: float) -> list[Batch]:
+        """The batches of chunk `number`, in the order in which they are trained on."""
+        seed = self.seed * 1_000_003 + number
+        drawn = list(itertools.islice(examples(self.names, seed, drills), CHUNK_ROWS))
+        prompts = self.tokenizer([e.prompt for e in drawn], add_special_tokens=False)["input_ids"]
+        answers = self.tokenizer([e.reference for e in drawn], add_special_tokens=False)["input_ids"]
+        eos = self.tokenizer.eos_token_id
+        rows = [Row(p, a + [eos]) for p, a in zip(prompts, answers, strict=True)]
+        rows = sorted((row for row in rows if len(row) <= self.positions), key=len)
+        batches = []
+        while rows:
+            count = max(2, self.tokens // len(rows[-1]) // 2 * 2)
+            batches.append(self._pad(rows[-count:]))
+            del rows[-count:]
+        random.Random(seed).shuffle(batches)
+        return batches
+
+    def _pad(self, rows: list[Row]) -> Batch:
+        # A whole number of the longest blocks: the rest of the last block is end-of-text, which decoding meets too.
+        width = min(self.positions, -(-max(len(row) for row in rows) // 32) * 32)
+        ids = torch.full((len(rows), width), self.tokenizer.eos_token_id)
+        for line, row in zip(ids, rows, strict=True):
+            line[: len(row)] = torch.tensor(row.prompt + row.answer)
+        prompts = torch.tensor([len(row.prompt) for row in rows])
+        return Batch(ids, prompts, torch.tensor([len(row) for row in rows]))

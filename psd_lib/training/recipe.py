@@ -1,0 +1,68 @@
+"""What a training run is made of: sizes, stages, learning rates, block lengths. One entry per embedded model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from psd_lib.training.network import Shape
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training with one objective and its own learning-rate schedule.
+
+    `objective` is "next_token" or "block_diffusion". The stage ends after `steps` steps or `minutes` minutes of
+    training, whichever is first. `drills` is the share of arithmetic drills among the rows. `blocks` lists
+    (from this share of the stage on, {block length: share of the steps}); `windows` is the share of
+    semi-autoregressive mask states.
+    """
+
+    name: str
+    objective: str
+    steps: int
+    minutes: float = float("inf")
+    rate: float = 0.004
+    last_rate: float = 0.1
+    warmup: int = 40
+    drills: float = 0.15
+    windows: float = 0.6
+    blocks: tuple[tuple[float, dict[int, float]], ...] = ()
+
+    def block_shares(self, progress: float) -> dict[int, float]:
+        """The block lengths and their shares in force at `progress` (0 to 1) of the stage."""
+        return [shares for start, shares in self.blocks if progress >= start][-1]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training run besides the machine."""
+
+    stages: tuple[Stage, ...]
+    shape: Shape = field(default_factory=Shape)
+    tasks: tuple[str, ...] = ("mini-gsm", "mini-humaneval", "mini-mbpp")
+    seed: int = 1
+    tokens: int = 6144
+    block_length: int = 32
+    tokenizer_examples: int = 20_000
+
+
+RECIPES = {
+    "mini-sdar": Recipe(
+        stages=(
+            Stage("next token", "next_token", steps=4000, minutes=20, last_rate=0.3, drills=0.2),
+            Stage(
+                "block diffusion",
+                "block_diffusion",
+                steps=20_000,
+                minutes=62,
+                last_rate=0.0,
+                drills=0.1,
+                blocks=(
+                    (0.0, {4: 0.5, 8: 0.5}),
+                    (0.15, {8: 0.5, 16: 0.5}),
+                    (0.35, {8: 0.2, 16: 0.3, 32: 0.5}),
+                ),
+            ),
+        ),
+    ),
+}

@@ -1,0 +1,97 @@
+"""The command's way into training: prepares the tokenizer, starts the trainer on what the machine has, exports."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from transformers import PreTrainedTokenizerFast
+
+from psd_lib import paths
+from psd_lib.errors import UserError
+from psd_lib.training.batches import examples
+from psd_lib.training.recipe import RECIPES, Recipe
+from psd_lib.training.tokenizer import train_tokenizer
+from psd_lib.training.trainer import Trainer
+
+TOKENIZER = "tokenizer"
+
+
+def train(
+    model: str = "mini-sdar",
+    out: str | Path | None = None,
+    resume: bool = True,
+    minutes: float | None = None,
+    device: str | None = None,
+    ranks: int | None = None,
+    work: str | Path | None = None,
+    compiled: bool = True,
+) -> Path:
+    """Trains embedded model `model` and writes it to folder `out` (default data/models/<model>); returns the folder.
+
+    `minutes` shortens or stretches the time budget of all stages together; `work` holds checkpoints and the log
+    (default data/models/.training/<model>), from which `resume` goes on. A CUDA device is used where there is one;
+    on a CPU two single-thread processes (`ranks`) share each batch. `compiled` off spares the minute of compilation.
+    Raises UserError for an unknown model, a budget that is not positive, or a loss that is no longer finite.
+    """
+    from psd_lib.training.export import export
+
+    recipe = budgeted(find_recipe(model), minutes)
+    out = Path(out) if out else paths.MODELS / model
+    work = Path(work) if work else paths.MODELS / ".training" / model
+    if not resume:
+        shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    ranks = ranks or (1 if device != "cpu" else min(2, os.cpu_count() or 1))
+    prepare_tokenizer(recipe, work)
+    if ranks == 1:
+        _work(0, 1, recipe, work, device, 0, compiled)
+    else:
+        mp.spawn(_work, (ranks, recipe, work, device, 29500 + os.getpid() % 1000, compiled), nprocs=ranks)
+    return export(recipe, work, out)
+
+
+def find_recipe(model: str) -> Recipe:
+    """The recipe of `model`; UserError that lists the known ones otherwise."""
+    if model not in RECIPES:
+        raise UserError(f"There is no training recipe for {model!r}; there is one for: {', '.join(RECIPES)}.")
+    return RECIPES[model]
+
+
+def budgeted(recipe: Recipe, minutes: float | None) -> Recipe:
+    """`recipe` with the time budgets of its stages scaled so that they sum to `minutes` (None: as they are)."""
+    if minutes is None:
+        return recipe
+    if not minutes > 0:
+        raise UserError(f"minutes must be a positive number, not {minutes!r}.")
+    share = minutes / sum(stage.minutes for stage in recipe.stages)
+    return replace(recipe, stages=tuple(replace(s, minutes=s.minutes * share) for s in recipe.stages))
+
+
+def prepare_tokenizer(recipe: Recipe, work: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a run: read from its folder, or learned from the recipe's examples and saved there."""
+    folder = work / TOKENIZER
+    if not folder.exists():
+        drawn = itertools.islice(examples(list(recipe.tasks), recipe.seed, 0.05), recipe.tokenizer_examples)
+        tokenizer = train_tokenizer((e.prompt + e.reference for e in drawn), recipe.shape.vocab)
+        tokenizer.save_pretrained(work / f"{TOKENIZER}.partial")
+        os.replace(work / f"{TOKENIZER}.partial", folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def _work(rank: int, ranks: int, recipe: Recipe, work: Path, device: str, port: int, compiled: bool) -> None:
+    if device == "cpu":
+        torch.set_num_threads(1 if ranks > 1 else torch.get_num_threads())
+    if ranks > 1:
+        dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / TOKENIZER)
+    Trainer(recipe, tokenizer, work, device, rank, ranks, compiled=compiled).run()
+    if ranks > 1:
+        dist.destroy_process_group()
