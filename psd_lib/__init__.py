@@ -4,9 +4,13 @@
     out = psd_lib.generate(model, ["..."], decoder="psd", policy="confidence", threshold=0.9, depth=3)
 """
 
+import warnings
 from importlib import import_module
 
 __version__ = "0.1.0"
+
+# Notebooks show plain bars and no widgets, so missing ipywidgets is no news.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 # heavy imports (torch, transformers) happen on first use, so that `import psd_lib` and `psd --help` are instant
 _LAZY = {
