@@ -7,7 +7,7 @@ import pytest
 
 from psd_lib import tasks
 from psd_lib.tasks import Example, execution
-from psd_lib.tasks.execution import run_program
+from psd_lib.tasks.execution import CPU_SECONDS, SECOND_CHANCE, run_program
 
 TESTS = ["assert f(1) == 1", "assert f(2) == 2"]
 GOOD = "def f(x):\n    return x\n"
@@ -47,15 +47,21 @@ def test_verdict(case):
 ], ids=["busy", "asleep", "busy in the function", "floods its output"])
 def test_hanging_program_is_stopped_in_time(program):
     start = time.monotonic()
-    assert run_program(program, TESTS, wall=1.0) == ("timeout", "timeout")
-    assert time.monotonic() - start < 4
+    assert run_program(program, TESTS, wall=0.5) == ("timeout", "timeout")
+    assert 0.5 * (1 + SECOND_CHANCE) <= time.monotonic() - start < 6
 
 
-def test_cpu_limit_comes_before_the_wall_clock(monkeypatch):
-    monkeypatch.setattr(execution, "_CHILD", execution._CHILD.replace(f"CPU, {execution.CPU_SECONDS})", "CPU, 1)"))
+def test_cpu_limit_decides_before_the_wall_clock():
     start = time.monotonic()
     assert run_program("while True:\n    pass\n", TESTS, wall=60.0) == ("timeout", "timeout")
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start >= CPU_SECONDS
+
+
+def test_a_run_that_was_late_once_gets_a_second_chance(tmp_path):
+    """A busy machine must not turn a right program into a wrong one."""
+    note = tmp_path / "seen"
+    program = f"import os, time\nif not os.path.exists({str(note)!r}):\n    open({str(note)!r}, 'w').close()\n    time.sleep(60)\n{GOOD}"
+    assert run_program(program, TESTS, wall=1.0) == ("pass", "ok")
 
 
 def test_children_of_the_program_are_gone_afterwards(tmp_path):
