@@ -28,6 +28,15 @@ def test_lists_multiply_out_in_order_and_repeats_count_once(tmp_path):
     ]
 
 
+def test_common_options_hold_unless_a_decoder_says_otherwise(tmp_path):
+    text = GOOD + "options: {cache: exact_block, seed: 1}\n"
+    text = text.replace("[{decoder: greedy}]", "[{decoder: greedy}, {decoder: psd, seed: [2, 3]}]")
+    found = write(tmp_path, text).expand()
+    assert [(one["decoder"], one["cache"], one["seed"]) for one in found] == [
+        ("greedy", "exact_block", 1), ("psd", "exact_block", 2), ("psd", "exact_block", 3),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_committed_experiment_is_valid_and_survives_yaml(name, tmp_path):
     config = ExperimentConfig.load(name)
@@ -44,11 +53,12 @@ def test_the_experiments_of_the_paper_are_there():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (GOOD + "typo: 1\n", "unknown key 'typo': it takes question, models, tasks, decoders, split"),
+        (GOOD + "typo: 1\n", "unknown key 'typo': it takes question, models, tasks, decoders, options, split"),
         (GOOD.replace("tasks: [t]\n", ""), "no key 'tasks'"),
         (GOOD.replace("[m]", "m"), "models of experiment 'mine' must be a list"),
         (GOOD.replace("[t]", "[]"), "tasks of experiment 'mine' must be a list with at least one entry"),
         (GOOD.replace("{decoder: greedy}", "greedy"), "must be a mapping with a `decoder` name, not 'greedy'"),
+        (GOOD + "options: [cache]\n", "options of experiment 'mine' must be a mapping"),
         ("[1, 2]", "must hold a mapping"),
         ("a: [", "is not readable YAML"),
     ],

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ class ExperimentConfig:
     """What an experiment decodes: every model on every task's `split` with every decoder.
 
     `decoders` are mappings with a `decoder` name and options of `psd_lib.generate`; an option given as a list stands
-    for one decoder per value, several lists for their product.
+    for one decoder per value, several lists for their product. `options` hold for every decoder that does not say
+    otherwise.
     """
 
     name: str
@@ -72,6 +73,7 @@ class ExperimentConfig:
     models: tuple[str, ...]
     tasks: tuple[str, ...]
     decoders: tuple[Mapping[str, Any], ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
     split: str = "test"
 
     @classmethod
@@ -80,7 +82,7 @@ class ExperimentConfig:
         data = _read(name, folder)
         accepted = [key for key in cls.__dataclass_fields__ if key != "name"]
         unknown = [key for key in data if key not in accepted]
-        missing = [key for key in accepted if key not in data and key != "split"]
+        missing = [key for key in accepted if key not in data and key not in ("options", "split")]
         if unknown or missing:
             wrong = f"unknown key {unknown[0]!r}" if unknown else f"no key {missing[0]!r}"
             raise UserError(f"Experiment {name!r} has {wrong}: it takes {', '.join(accepted)}.")
@@ -88,6 +90,8 @@ class ExperimentConfig:
             if not isinstance(data[key], list) or not data[key]:
                 raise UserError(f"{key} of experiment {name!r} must be a list with at least one entry.")
             data[key] = tuple(data[key])
+        if not isinstance(data.get("options", {}), dict):
+            raise UserError(f"options of experiment {name!r} must be a mapping, not {data['options']!r}.")
         for entry in data["decoders"]:
             if not isinstance(entry, dict) or not isinstance(entry.get("decoder"), str):
                 raise UserError(f"Each decoder of experiment {name!r} must be a mapping with a `decoder` name, not {entry!r}.")
@@ -100,7 +104,7 @@ class ExperimentConfig:
 
     def expand(self) -> list[dict[str, Any]]:
         """List every decoder once, as `{"decoder": name, option: value, ...}`, lists multiplied out in file order."""
-        found = {digest(one): one for entry in self.decoders for one in _product(entry)}
+        found = {digest(one): one for entry in self.decoders for one in _product({**self.options, **entry})}
         return list(found.values())
 
 
