@@ -93,7 +93,7 @@ class ExperimentConfig:
         if not isinstance(data.get("options", {}), dict):
             raise UserError(f"options of experiment {name!r} must be a mapping, not {data['options']!r}.")
         for entry in data["decoders"]:
-            if not isinstance(entry, dict) or not isinstance(entry.get("decoder"), str):
+            if not isinstance(entry, dict) or "decoder" not in entry:
                 raise UserError(f"Each decoder of experiment {name!r} must be a mapping with a `decoder` name, not {entry!r}.")
         return cls(name=name, **data)
 
