@@ -94,7 +94,7 @@ def test_verdicts_over_tasks_and_over_missing_rows():
     assert claims._together(["reproduced", "reproduced"]) == "reproduced"
     assert claims._together(["reproduced", "not reproduced"]) == "partially"
     only_greedy = frame(3, greedy=None)
-    shown = claims.table(only_greedy).shown
+    shown = claims.table(only_greedy, "claims").shown
     assert set(shown.verdict) == {"not tested"} and len(shown) == len(claims.load())
 
 

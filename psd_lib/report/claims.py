@@ -69,7 +69,7 @@ def judge(claim: Claim, frame: pd.DataFrame) -> tuple[str, list[Evidence]]:
     return _together([e.verdict for e in evidence]), evidence
 
 
-def table(frame: pd.DataFrame, id: str = "claims") -> Table:
+def table(frame: pd.DataFrame, id: str) -> Table:
     """All claims with their rules, what was measured, and the verdicts."""
     data, shown = [], []
     for claim in load():
@@ -85,6 +85,11 @@ def table(frame: pd.DataFrame, id: str = "claims") -> Table:
     caption = (f"Claims of the papers, tested on the embedded model ({models}) and the embedded tasks: shapes, not digits. Rules "
                "were fixed before the results were read. Brackets: 95 % paired intervals over n items.")
     return Table(id, caption, pd.DataFrame(data), pd.DataFrame(shown))
+
+
+def verdicts(full: Table, id: str) -> Table:
+    """Claims and verdicts alone, for readers in a hurry."""
+    return Table(id, full.caption, full.data, full.shown[["claim", "source", "verdict"]])
 
 
 def equivalent(frame: pd.DataFrame, ours: dict, base: dict, margin: float) -> list[Evidence]:
@@ -133,7 +138,7 @@ def keeps_growing(frame: pd.DataFrame, family: str, policy: str, depths: list[in
 
 def same_output(frame: pd.DataFrame, ours: dict) -> list[Evidence]:
     """Every item's tokens equal those of the same policy without drafts; there is no partially."""
-    setting = _setting(frame, ours)
+    setting = rows_of.find(frame, **ours)
     base = None if setting is None else rows_of.own_policy(frame, setting)
     if base is None:
         return []
@@ -169,7 +174,7 @@ def first_draft(frame: pd.DataFrame, family: str, above: float) -> list[Evidence
 
 def stage_shape(frame: pd.DataFrame, ours: dict) -> list[Evidence]:
     """Own step largest in an inner stage, and drafts' share of the tokens larger late than early."""
-    setting = _setting(frame, ours)
+    setting = rows_of.find(frame, **ours)
     if setting is None or rows_of.own_policy(frame, setting) is None:
         return []
     found = steps.contributions(frame, setting).pivot(index="stage", columns="axis", values=["tokens", "iterations"])
@@ -190,7 +195,7 @@ TESTS = {test.__name__: test for test in (equivalent, better, faster, saturates,
 def _later_gain(frame: pd.DataFrame, family: str, policy: str, depths: list[int]) -> list[tuple[str, Estimate]]:
     """Per task: (TPF at depth 2 - TPF at depth 1) / (TPF at depth 1 - TPF at depth 0), paired over items."""
     names = [{"family": family if d else policy, "depth": d, **({} if d else {"point": "0.9"})} for d in depths]
-    settings = [_setting(frame, name) for name in names]
+    settings = [rows_of.find(frame, **name) for name in names]
     if None in settings:
         return []
     found = []
@@ -208,17 +213,11 @@ def _gain(*data: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _pairs(frame: pd.DataFrame, ours: dict, base: dict, scored: bool = False) -> list[tuple[str, pd.DataFrame]]:
-    names = [_setting(frame, ours), _setting(frame, base)]
+    names = [rows_of.find(frame, **ours), rows_of.find(frame, **base)]
     if None in names:
         return []
     both = rows_of.common(*(frame[frame.setting == name] for name in names), scored=scored)
     return list(both.groupby("task", sort=False))
-
-
-def _setting(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> str | None:
-    """The first decoder that has the wanted family, depth and point; None when it was not run."""
-    found = frame[np.logical_and.reduce([frame[key] == value for key, value in wanted.items()])]
-    return None if found.empty else found.setting.iloc[0]
 
 
 def _evidence(task: str, estimate: Estimate, reproduced: bool, partially: bool, text: str) -> Evidence:

@@ -40,11 +40,18 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     frame = rows.reset_index(drop=True)
     facts = pd.DataFrame([describe(d) for d in frame["decode"]], index=frame.index)
     frame = pd.concat([frame.drop(columns=[c for c in facts if c in frame]), facts], axis=1)
+    # Without drafts `psd` is its policy, and is called so.
+    frame["label"] = frame.label.str.replace(r"^psd\((.*), d=0\)$", r"\1", regex=True)
     twice = frame.duplicated(["setting", *ITEM])
     if twice.any():
         first = frame.loc[twice.idxmax()]
         raise UserError(f"item {first.example_id} occurs twice for {first.label}; one row per decoder and item is accepted.")
     return frame
+
+
+def merge(*experiments: pd.DataFrame) -> pd.DataFrame:
+    """Prepared rows of several experiments together; what they share is kept once."""
+    return prepare(pd.concat(experiments, ignore_index=True).drop_duplicates(["config_hash", "example_id"]))
 
 
 def describe(decode: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +74,12 @@ def describe(decode: Mapping[str, Any]) -> dict[str, Any]:
         "policy_key": json.dumps(policy, sort_keys=True) + context_key,
         "context_key": context_key,
     }
+
+
+def find(frame: pd.DataFrame, **wanted) -> str | None:
+    """The first decoder whose derived columns have the wanted values, e.g. family and depth; None if it was not run."""
+    found = frame[(frame[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    return None if found.empty else found.setting.iloc[0]
 
 
 def own_policy(frame: pd.DataFrame, setting: str) -> pd.DataFrame | None:

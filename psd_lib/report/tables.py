@@ -29,6 +29,14 @@ def summary(frame: pd.DataFrame, id: str, title: str) -> Table:
     return Table(id, caption, data, shown, timed=("tokens/s",))
 
 
+def headline(frame: pd.DataFrame, id: str, title: str, depth: int = 3) -> Table:
+    """The few rows a reader looks for first: greedy, the policies alone, and the exact decoders at one depth."""
+    few = frame[(frame.depth == 0) | ((frame.depth == depth) & frame.exact)]
+    full = summary(few, id, title)
+    columns = ["task", "decoder", "n", "accuracy %", "minus greedy, points", "TPF", "rows per call", "same output"]
+    return Table(id, full.caption, full.data, full.shown[columns])
+
+
 def summarise(part: pd.DataFrame, setting: str) -> dict:
     """All numbers of one decoder on the items of `part`, unrounded; intervals as `<name>_low`, `<name>_high`."""
     ours = part[part.setting == setting]
@@ -73,6 +81,18 @@ def exactness(frame: pd.DataFrame, id: str, title: str) -> Table:
     caption = (f"{title} Each decoder against the same policy without drafts, on the same items. {TPF_MEANS}. "
                "Brackets: 95 % paired bootstrap over items.")
     return Table(id, caption, data, shown)
+
+
+def precision(ranking: pd.DataFrame, id: str, title: str) -> Table:
+    """Precision@K of the confidence ranking: one line per K, one column per age of the ranking."""
+    cells = ranking.assign(text=[Estimate(r.precision, r.low, r.high, r.states).format(100) for r in ranking.itertuples()])
+    wide = cells.pivot(index="k", columns="lag", values="text").fillna("-")
+    wide.columns = ["fresh, %" if lag == 0 else f"{lag} step{'s' if lag > 1 else ''} old, %" for lag in wide.columns]
+    chance = ranking[ranking.lag == 0].set_index("k")
+    shown = wide.assign(**{"random, %": (100 * chance.chance).map("{:.1f}".format), "states (fresh)": chance.states})
+    caption = (f"{title} Precision@K: of the K positions ranked first, the share that greedy commits in its next K steps. Brackets: 95 % "
+               "bootstrap over answers.")
+    return Table(id, caption, ranking, shown.reset_index().rename(columns={"k": "K"}))
 
 
 def _against_greedy(part: pd.DataFrame, ours: pd.DataFrame, setting: str) -> dict:
