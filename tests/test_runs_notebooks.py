@@ -67,7 +67,7 @@ def test_an_executed_copy_has_results_and_nothing_of_the_machine(tmp_path):
     (printed,) = book.cells[-1].outputs
     assert printed.text == f"7 {tmp_path.name} figures\n"
     assert [cell.execution_count for cell in book.cells] == [1, 2, 3]
-    assert lines == ["work: 1/3, 0 s", "work: 2/3, 0 s", "work: 3/3, 0 s"]
+    assert [line.split(",")[0] for line in lines] == ["work: 1/3", "work: 2/3", "work: 3/3"]
     text = output.read_text()
     assert str(ROOT) not in text
     assert "papermill" not in text
