@@ -61,7 +61,8 @@ def test_references_share_the_context():
 def test_depth_zero_of_psd_is_its_policy():
     bare = CONFIGS["psd"].__class__.make("psd", depth=0)
     frame = rows_of.prepare(pd.DataFrame([row("psd", 0, config=bare), row("psd", 0)]))
-    assert rows_of.own_policy(frame, frame.setting.iloc[1]).label.iloc[0] == bare.label
+    assert rows_of.own_policy(frame, frame.setting.iloc[1]).decode.iloc[0] == bare.to_dict()
+    assert frame.label.iloc[0] == "confidence 0.9"
     assert frame.family.iloc[0] == "confidence"
 
 

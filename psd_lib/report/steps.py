@@ -15,6 +15,7 @@ from psd_lib.report import rows as rows_of
 from psd_lib.report import stats
 
 STAGES = 5
+ACCEPTANCE = ["task", "family", "decoder", "depth", "survival", "low", "high", "n"]
 
 
 def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
@@ -32,9 +33,9 @@ def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
             if offered.sum() == 0:
                 continue
             share = stats.ratio(hits, offered)
-            records.append({"task": task, "family": one.family, "decoder": one.label, "depth": depth,
-                            "survival": share.value, "low": share.low, "high": share.high, "n": int(offered.sum())})
-    return pd.DataFrame(records)
+            values = (task, one.family, one.label, depth, share.value, share.low, share.high, int(offered.sum()))
+            records.append(dict(zip(ACCEPTANCE, values, strict=True)))
+    return pd.DataFrame(records, columns=ACCEPTANCE)
 
 
 def contributions(frame: pd.DataFrame, setting: str, stages: int = STAGES) -> pd.DataFrame:
