@@ -30,7 +30,7 @@ test: $(READY)
 	  --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 300 --nbval-kernel-name python3
 
 lock: $(READY)
-	{ head -n 1 requirements.lock; $(BIN)/pip freeze --all | grep -viE '^(pip|psd[-_]lib)==|^-e ' \
+	{ head -n 1 requirements.lock; $(BIN)/pip freeze --all | grep -viE '^(pip|psd[-_]lib|triton|(nvidia|cuda)[-_].*)==|^-e ' \
 	  | sed 's/+[a-z0-9.]*$$//' | sort -f; } > requirements.new
 	mv requirements.new requirements.lock
 
