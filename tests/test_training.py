@@ -10,8 +10,9 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from psd_lib.errors import UserError
 from psd_lib.training import objectives
 from psd_lib.training.batches import Batch, Batches
+from psd_lib.training.card import card, write_card
 from psd_lib.training.checkpoints import load_state, read_log
-from psd_lib.training.export import export
+from psd_lib.training.export import export, save_tokenizer
 from psd_lib.training.network import Shape, build
 from psd_lib.training.objectives import answer_weights, block_diffusion_loss, draw_state, two_stream_mask
 from psd_lib.training.recipe import RECIPES, Recipe, Stage
@@ -104,6 +105,16 @@ def test_states_mask_answers_only_and_every_answer_block_somewhere():
         assert state.weights.max() <= objectives.HEAVIEST
 
 
+def test_hidden_positions_stay_masked_behind_the_first_masked_one_of_a_window():
+    batch = Batch(torch.full((50, 32), 5), torch.zeros(50, dtype=torch.long), torch.full((50,), 32))
+    hidden = torch.rand(50, 32, generator=torch.Generator().manual_seed(0)) < 0.3
+    state = draw_state(batch, 16, 1.0, torch.Generator().manual_seed(1), hidden)
+    for masked, behind in zip(state.masked.view(-1, 16), hidden.view(-1, 16), strict=True):
+        first = int(masked.int().argmax())
+        assert masked[first:][behind[first:]].all()
+    assert not state.masked.all()
+
+
 def test_a_block_weighs_as_much_as_it_has_answer_tokens():
     batch = Batch(torch.full((6, 8), 5), torch.zeros(6, dtype=torch.long), torch.full((6,), 8))
     state = draw_state(batch, 8, 0.5, torch.Generator().manual_seed(1))
@@ -157,7 +168,7 @@ def test_batches_hold_whole_rows_that_end_with_end_of_text(tokenizer):
 
 def test_train_writes_a_folder_that_stock_qwen3_loads_completely(tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, "micro", MICRO)
-    out = train("micro", tmp_path / "out", work=tmp_path / "work", ranks=1, device="cpu", compiled=False)
+    out = train("micro", tmp_path / "out", work=tmp_path / "work", ranks=1, device="cpu", compiled=False, score_items=0)
     raw = json.loads((out / "config.json").read_text())
     assert raw["model_type"] == "sdar" and raw["block_size"] == 32 and raw["mask_token_id"] == 1
     known = {key: value for key, value in raw.items() if key not in ("model_type", "architectures", "dtype")}
@@ -169,6 +180,21 @@ def test_train_writes_a_folder_that_stock_qwen3_loads_completely(tmp_path, monke
     torch.testing.assert_close(model.lm_head.weight.data, stored.bfloat16().float())
     assert PreTrainedTokenizerFast.from_pretrained(out).mask_token_id == 1
     assert read_log(tmp_path / "work")
+
+
+def test_card_shows_what_was_measured(tmp_path, tokenizer):
+    recipe = replace(MICRO, tasks=("mini-gsm",))
+    work = tmp_path / "work"
+    trained(work, tokenizer, 8, recipe)
+    save_tokenizer(tokenizer, recipe, work / "tokenizer")
+    out = export(recipe, work, tmp_path / "out")
+    text = write_card(recipe, "micro", work, out, limit=2).read_text()
+    record = json.loads((out / "training.json").read_text())
+    assert text == card(record)
+    assert [score["n"] for score in record["scores"]] == [2, 2, 2]
+    for entry in (*record["log"], *record["scores"]):
+        shown = f"{entry['loss']:.3f}" if "loss" in entry else f"{entry['tpf']:.2f}"
+        assert shown in text
 
 
 def test_unknown_model_and_bad_budget_are_refused(tmp_path):

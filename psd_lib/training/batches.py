@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,8 +55,8 @@ def drill(rng: random.Random) -> Example:
     left, right = [], []
     for _ in range(rng.randint(2, 6)):
         sign = rng.choice("+-*")
-        high = rng.choice((20, 100, 100, 300))
-        a, b = (rng.randint(2, 30), rng.randint(2, 12)) if sign == "*" else (rng.randint(1, high), rng.randint(1, high))
+        high = rng.choice((20, 100, 100))
+        a, b = (rng.randint(2, 15), rng.randint(2, 12)) if sign == "*" else (rng.randint(1, high), rng.randint(1, high))
         if sign == "-" and b > a:
             a, b = b, a
         if sign == "*" and rng.random() < 0.5:
@@ -67,12 +67,13 @@ def drill(rng: random.Random) -> Example:
     return Example("drill", "Compute " + ", ".join(left) + ".\n", "\n".join(right) + "\n", {})
 
 
-def examples(names: list[str], seed: int, drills: float) -> Iterator[Example]:
-    """An endless seeded mixture: a share `drills` of arithmetic drills, the tasks `names` in equal parts otherwise."""
+def examples(names: Sequence[str], seed: int, drills: float, mixture: Sequence[float] | None = None) -> Iterator[Example]:
+    """An endless seeded mixture: a share `drills` of arithmetic drills, otherwise the tasks `names` in the proportions
+    `mixture` (None: in equal parts)."""
     rng = random.Random(seed)
     streams = [tasks.get(name).stream(seed) for name in names]
     while True:
-        yield drill(rng) if rng.random() < drills else next(rng.choice(streams))
+        yield drill(rng) if rng.random() < drills else next(rng.choices(streams, mixture)[0])
 
 
 class Batches:
@@ -83,15 +84,15 @@ class Batches:
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, names: list[str], seed: int, tokens: int, positions: int
+        self, tokenizer: PreTrainedTokenizerFast, names: Sequence[str], seed: int, tokens: int, positions: int
     ) -> None:
         self.tokenizer, self.names, self.seed = tokenizer, names, seed
         self.tokens, self.positions = tokens, positions
 
-    def chunk(self, number: int, drills: float) -> list[Batch]:
+    def chunk(self, number: int, drills: float, mixture: Sequence[float] | None = None) -> list[Batch]:
         """The batches of chunk `number`, in the order in which they are trained on."""
         seed = self.seed * 1_000_003 + number
-        drawn = list(itertools.islice(examples(self.names, seed, drills), CHUNK_ROWS))
+        drawn = list(itertools.islice(examples(self.names, seed, drills, mixture), CHUNK_ROWS))
         prompts = self.tokenizer([e.prompt for e in drawn], add_special_tokens=False)["input_ids"]
         answers = self.tokenizer([e.reference for e in drawn], add_special_tokens=False)["input_ids"]
         eos = self.tokenizer.eos_token_id

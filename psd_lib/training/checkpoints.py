@@ -50,7 +50,11 @@ class Log:
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
     """All records of the log in `folder`; a last line that was cut off is left out."""
-    path = folder / LOG
+    return read_records(folder / LOG)
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """One JSON object per line of the file, none where there is no file; a line that was cut off is left out."""
     records = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:

@@ -62,11 +62,15 @@ class State:
         return State(self.masked.to(device), self.weights.to(device))
 
 
-def draw_state(batch: Batch, block: int, window_share: float, generator: torch.Generator) -> State:
+def draw_state(
+    batch: Batch, block: int, window_share: float, generator: torch.Generator, hidden_behind: torch.Tensor | None = None
+) -> State:
     """Draws which answer positions are masked, for each block of `block` positions on its own.
 
     A share `window_share` of the blocks shows a semi-autoregressive state: clean up to a random place, a window of
-    4, 8 or 16 positions masked at rate t, everything behind it masked. The others are masked at rate t throughout.
+    4, 8 or 16 positions masked at rate t, everything behind it masked; so are, in the window, the positions of
+    `hidden_behind` [R, L] bool (numerals: a result that is visible later in the text would be copied from there, and
+    arithmetic unlearned). The others are masked at rate t throughout.
     t is stratified over the blocks of the batch. The weights make the loss of a block the weighted mean over its
     masked positions times the block's number of answer tokens (the 1/t weighting with the count instead of its
     expectation), at most `HEAVIEST` per token.
@@ -89,7 +93,11 @@ def draw_state(batch: Batch, block: int, window_share: float, generator: torch.G
     start = first + (uniform(rows, blocks, 1) * (block - first)).long()
     size = torch.tensor([4, 8, 16])[torch.randint(3, (rows, blocks, 1), generator=generator)]
     beyond = at >= start + size
-    window = ((at >= start) & hidden) | beyond | (at == start)
+    if hidden_behind is not None:
+        hidden_window = hidden | hidden_behind.view(rows, blocks, block)
+    else:
+        hidden_window = hidden
+    window = ((at >= start) & hidden_window) | beyond | (at == start)
     windowed = uniform(rows, blocks, 1) < window_share
     masked = torch.where(windowed, window, hidden) & open_
     # A block without a masked position would teach nothing: mask one of its answer positions.

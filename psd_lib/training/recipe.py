@@ -14,7 +14,8 @@ class Stage:
     `objective` is "next_token" or "block_diffusion". The stage ends after `steps` steps or `minutes` minutes of
     training, whichever is first. `drills` is the share of arithmetic drills among the rows. `blocks` lists
     (from this share of the stage on, {block length: share of the steps}); `windows` is the share of
-    semi-autoregressive mask states.
+    semi-autoregressive mask states; with `hide_numerals` these keep every numeral behind the first masked position
+    masked. `mixture` gives the proportions of the recipe's tasks (None: equal).
     """
 
     name: str
@@ -26,6 +27,8 @@ class Stage:
     warmup: int = 40
     drills: float = 0.15
     windows: float = 0.6
+    hide_numerals: bool = False
+    mixture: tuple[float, ...] | None = None
     blocks: tuple[tuple[float, dict[int, float]], ...] = ()
 
     def block_shares(self, progress: float) -> dict[int, float]:
@@ -49,18 +52,31 @@ class Recipe:
 RECIPES = {
     "mini-sdar": Recipe(
         stages=(
-            Stage("next token", "next_token", steps=4000, minutes=20, last_rate=0.3, drills=0.2),
+            Stage("next token", "next_token", steps=20_000, minutes=20, last_rate=0.3, drills=0.2),
             Stage(
                 "block diffusion",
                 "block_diffusion",
                 steps=20_000,
-                minutes=62,
-                last_rate=0.0,
+                minutes=25.0,
+                last_rate=0.6,
                 drills=0.1,
+                blocks=((0.0, {4: 0.5, 8: 0.5}), (0.37, {8: 0.5, 16: 0.5}), (0.87, {8: 0.2, 16: 0.3, 32: 0.5})),
+            ),
+            Stage(
+                "long blocks",
+                "block_diffusion",
+                steps=20_000,
+                minutes=36.0,
+                rate=0.0024,
+                last_rate=0.0,
+                warmup=1,
+                drills=0.3,
+                windows=0.7,
+                hide_numerals=True,
+                mixture=(0.5, 0.25, 0.25),
                 blocks=(
-                    (0.0, {4: 0.5, 8: 0.5}),
-                    (0.15, {8: 0.5, 16: 0.5}),
-                    (0.35, {8: 0.2, 16: 0.3, 32: 0.5}),
+                    (0.0, {1: 0.4, 4: 0.15, 8: 0.25, 16: 0.2}),
+                    (0.35, {1: 0.2, 8: 0.3, 16: 0.25, 32: 0.25}),
                 ),
             ),
         ),

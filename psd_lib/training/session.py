@@ -16,6 +16,8 @@ from transformers import PreTrainedTokenizerFast
 from psd_lib import paths
 from psd_lib.errors import UserError
 from psd_lib.training.batches import examples
+from psd_lib.training.card import write_card
+from psd_lib.training.export import export
 from psd_lib.training.recipe import RECIPES, Recipe
 from psd_lib.training.tokenizer import train_tokenizer
 from psd_lib.training.trainer import Trainer
@@ -32,16 +34,16 @@ def train(
     ranks: int | None = None,
     work: str | Path | None = None,
     compiled: bool = True,
+    score_items: int = 200,
 ) -> Path:
     """Trains embedded model `model` and writes it to folder `out` (default data/models/<model>); returns the folder.
 
     `minutes` shortens or stretches the time budget of all stages together; `work` holds checkpoints and the log
     (default data/models/.training/<model>), from which `resume` goes on. A CUDA device is used where there is one;
     on a CPU two single-thread processes (`ranks`) share each batch. `compiled` off spares the minute of compilation.
+    Afterwards the model is scored on `score_items` test items per task for its card (0: no card).
     Raises UserError for an unknown model, a budget that is not positive, or a loss that is no longer finite.
     """
-    from psd_lib.training.export import export
-
     recipe = budgeted(find_recipe(model), minutes)
     out = Path(out) if out else paths.MODELS / model
     work = Path(work) if work else paths.MODELS / ".training" / model
@@ -55,7 +57,10 @@ def train(
         _work(0, 1, recipe, work, device, 0, compiled)
     else:
         mp.spawn(_work, (ranks, recipe, work, device, 29500 + os.getpid() % 1000, compiled), nprocs=ranks)
-    return export(recipe, work, out)
+    export(recipe, work, out)
+    if score_items:
+        write_card(recipe, model, work, out, score_items)
+    return out
 
 
 def find_recipe(model: str) -> Recipe:

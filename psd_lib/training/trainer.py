@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch.distributed as dist
 from transformers import PreTrainedTokenizerFast
 
 from psd_lib.errors import UserError
+from psd_lib.progress import progress as show_progress
 from psd_lib.training.batches import Batch, Batches
 from psd_lib.training.checkpoints import Log, load_state, save_state
 from psd_lib.training.network import build
@@ -56,11 +58,13 @@ class Trainer:
         self.recipe, self.folder, self.device = recipe, folder, device
         self.rank, self.ranks, self.save_seconds = rank, ranks, save_seconds
         self.mask_id = tokenizer.mask_token_id
+        texts = tokenizer.batch_decode([[i] for i in range(recipe.shape.vocab)])
+        self.numerals = torch.tensor([text.strip().isdigit() for text in texts])
         self.model = build(recipe.shape, recipe.seed, tokenizer.eos_token_id).to(device)
         if compiled:
             self.model.model.compile(dynamic=True)
         self.optimizers = Optimizers(self.model)
-        self.place, self._clock = Place(), time.monotonic()
+        self.place, self._clock, self._saved = Place(), time.monotonic(), time.monotonic()
         self.batches = Batches(tokenizer, list(recipe.tasks), recipe.seed, recipe.tokens, recipe.shape.positions)
         self._chunk: tuple[int, list[Batch]] = (-1, [])
         self._losses: list[float] = []
@@ -71,20 +75,28 @@ class Trainer:
 
     def run(self) -> None:
         """Trains every stage to its end, saving every `save_seconds` seconds and after each stage."""
-        saved = self._clock = time.monotonic()
+        self._saved = self._clock = time.monotonic()
         while self.place.stage < len(self.recipe.stages):
             stage = self.recipe.stages[self.place.stage]
+            percents = self._percents(stage)
+            for _ in show_progress(percents, 100, stage.name) if self.rank == 0 else percents:
+                pass
+            place = self.place
+            self.place = Place(place.stage + 1, total=place.total, tokens=place.tokens, chunk=place.chunk + 1)
+            self._save()
+
+    def _percents(self, stage: Stage) -> Iterator[int]:
+        """Trains the stage to its end; yields every percent of it that is done, those done earlier included."""
+        shown = 0
+        while True:
+            while shown < int(100 * self.progress(stage)):
+                shown += 1
+                yield shown
             if self.progress(stage) >= 1.0:
-                self.place = Place(
-                    self.place.stage + 1, total=self.place.total, tokens=self.place.tokens, chunk=self.place.chunk + 1
-                )
-                self._save()
-                continue
+                return
             self.step(stage)
-            if time.monotonic() - saved > self.save_seconds:
+            if time.monotonic() - self._saved > self.save_seconds:
                 self._save()
-                saved = time.monotonic()
-        self._save()
 
     def progress(self, stage: Stage) -> float:
         """How much of the stage is done, 0 to 1, by steps or by time, whichever is further."""
@@ -124,7 +136,8 @@ class Trainer:
             shares = stage.block_shares(progress)
             block = random.Random(f"{self.recipe.seed} {self.place.total}").choices(*zip(*shares.items(), strict=True))[0]
             generator = torch.Generator().manual_seed(self.recipe.seed * 10**9 + self.place.total * 64 + self.rank)
-            state = draw_state(part, block, stage.windows, generator).to(self.device)
+            numerals = self.numerals[part.ids] if stage.hide_numerals else None
+            state = draw_state(part, block, stage.windows, generator, numerals).to(self.device)
             return block, block_diffusion_loss(self.model, part.to(self.device), state, block, self.mask_id)
 
     def _gather(self, loss: Loss) -> tuple[float, float]:
@@ -153,7 +166,7 @@ class Trainer:
 
     def _load_chunk(self, stage: Stage) -> list[Batch]:
         if self._chunk[0] != self.place.chunk:
-            self._chunk = (self.place.chunk, self.batches.chunk(self.place.chunk, stage.drills))
+            self._chunk = (self.place.chunk, self.batches.chunk(self.place.chunk, stage.drills, stage.mixture))
         return self._chunk[1]
 
     def _record(self, stage: Stage, loss: float, rate: float, block: int) -> None:
@@ -173,6 +186,7 @@ class Trainer:
         )
 
     def _save(self) -> None:
+        self._saved = time.monotonic()
         if self.rank == 0:
             save_state(
                 self.folder,
