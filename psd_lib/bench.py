@@ -26,12 +26,12 @@ DECODERS = {
 }
 
 
-def measure(model: Model, prompts: list[str], gen_length: int, batch_size: int, repeats: int) -> list[dict]:
+def measure(model: Model, prompts: list[str], gen_length: int, batch_size: int, repeats: int, cache: str) -> list[dict]:
     """Medians over `repeats` of each decoder, and the median of the ratio of its time to greedy's in the same repeat."""
     runs: dict[str, list[dict]] = {name: [] for name in DECODERS}
     for repeat in range(repeats + 1):
         for name, options in DECODERS.items():
-            config = DecodeConfig.make(gen_length=gen_length, **options)
+            config = DecodeConfig.make(gen_length=gen_length, cache=cache, **options)
             out = generate(model, prompts, config=config, batch_size=batch_size)
             if repeat:  # the first round warms up
                 ledger, tokens = out.ledger, sum(sequence.n_tokens for sequence in out)
@@ -48,20 +48,27 @@ def measure(model: Model, prompts: list[str], gen_length: int, batch_size: int, 
     return rows
 
 
-def main(model: str = "mini-sdar", task: str = "mini-gsm", items: int = 16, batch_size: int = 16, repeats: int = 3) -> list[dict]:
+def prompts_of(task: str, items: int) -> tuple[list[str], int]:
+    """The first validation prompts of a task and the length that it asks for."""
+    benchmark = get(task)
+    return [example.prompt for example in benchmark.load("validation", items)], benchmark.gen_length
+
+
+def main(model: str = "mini-sdar", task: str = "mini-gsm", items: int = 16, batch_size: int = 16, repeats: int = 3,
+         cache: str = "none") -> list[dict]:  # fmt: skip
     """Measure, print the table and the JSON line, return the rows."""
     for name, value in (("items", items), ("batch_size", batch_size), ("repeats", repeats)):
         at_least(name, value, 1)
-    loaded, benchmark = load(model), get(task)
-    prompts = [example.prompt for example in benchmark.load("validation", items)]
-    rows = measure(loaded, prompts, benchmark.gen_length, batch_size, repeats)
+    prompts, gen_length = prompts_of(task, items)
+    loaded = load(model)
+    rows = measure(loaded, prompts, gen_length, batch_size, repeats, cache)
     columns = list(rows[0])
     print("  ".join(f"{column:>15}" for column in columns))
     for row in rows:
         print("  ".join(f"{row[column]:>15.3f}" if column != "decoder" else f"{row[column]:>15}" for column in columns))
     setting = {
         "model": model, "task": task, "items": items, "batch_size": batch_size, "repeats": repeats,
-        "device": str(loaded.denoiser.device), "threads": torch.get_num_threads(), "torch": torch.__version__,
+        "cache": cache, "device": str(loaded.denoiser.device), "threads": torch.get_num_threads(), "torch": torch.__version__,
     }  # fmt: skip
     print(json.dumps({**setting, "rows": rows}))
     return rows

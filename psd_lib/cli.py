@@ -58,6 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     tasks.add_argument("name", nargs="*", help="which ones (default: all)")
     tasks.set_defaults(run=_tasks)
 
+    bench = commands.add_parser("bench", help="time decoders and the loop's own cost: a table and one JSON line")
+    bench.add_argument("--model", default="mini-sdar", help="embedded name, folder or Hub repository (default: mini-sdar)")
+    bench.add_argument("--task", default="mini-gsm", help="whose prompts (default: mini-gsm)")
+    bench.add_argument("--items", type=int, default=16, help="how many prompts (default: 16)")
+    bench.add_argument("--batch-size", type=int, default=16, help="prompts decoded together (default: 16)")
+    bench.add_argument("--repeats", type=int, default=3, help="counted rounds after one warm-up (default: 3)")
+    bench.add_argument("--cache", default="none", help="cache plan (default: none)")
+    bench.set_defaults(run=_bench)
+
     commands.add_parser("decoders", help="list the decoders and their options").set_defaults(run=_decoders)
     return parser
 
@@ -92,6 +101,12 @@ def _tasks(parsed: argparse.Namespace) -> None:
 
     for task in [tasks.get(name) for name in parsed.name or tasks.names()]:
         print(f"{task.name}: {fixed.write(task)}")
+
+
+def _bench(parsed: argparse.Namespace) -> None:
+    from psd_lib.bench import main as measure
+
+    measure(parsed.model, parsed.task, parsed.items, parsed.batch_size, parsed.repeats, parsed.cache)
 
 
 def _decoders(_: argparse.Namespace) -> None:

@@ -231,7 +231,7 @@ def test_bad_requests_say_what_is_accepted(call, message):
 def test_missing_file_says_how_to_write_it(tmp_path, monkeypatch):
     monkeypatch.setattr("psd_lib.paths.TASKS", tmp_path)
     for call in (tasks.get("mini-mbpp").load, tasks.get("mini-mbpp").data_hash):
-        with pytest.raises(UserError, match=r"test.jsonl does not exist: run `python -m psd_lib.tasks mini-mbpp`"):
+        with pytest.raises(UserError, match=r"test.jsonl does not exist: run `psd tasks mini-mbpp`"):
             call()
 
 

@@ -76,7 +76,7 @@ class Task:
             raise UserError(f"limit must be at least 1 or None, not {limit}.")
         path = self.path(split)
         if not path.is_file():
-            raise UserError(f"{path} does not exist: run `python -m psd_lib.tasks {self.name}` to write it.")
+            raise UserError(f"{path} does not exist: run `psd tasks {self.name}` to write it.")
         examples: list[Example] = []
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
@@ -89,7 +89,7 @@ class Task:
         """Names the exact content of a fixed set: first 12 hex digits of the file's sha256."""
         path = self.path(split)
         if not path.is_file():
-            raise UserError(f"{path} does not exist: run `python -m psd_lib.tasks {self.name}` to write it.")
+            raise UserError(f"{path} does not exist: run `psd tasks {self.name}` to write it.")
         return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
     def stream(self, seed: int, split: str = "train") -> Iterator[Example]:
