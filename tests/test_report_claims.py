@@ -23,9 +23,9 @@ def test_the_claims_file_is_whole():
 
 
 @pytest.mark.parametrize("wrong, items, verdict", [(0, 300, "reproduced"), (0, 20, "partially"), (30, 300, "not reproduced")])
-def test_equivalent_asks_for_the_interval_and_not_for_the_value(wrong, items, verdict):
+def test_keeping_accuracy_asks_for_the_interval_and_not_for_the_value(wrong, items, verdict):
     rows = frame(items, greedy=None, psd=lambda i: {"correct": i >= wrong})
-    assert claims.equivalent(rows, PSD, GREEDY, 0.01)[0].verdict == verdict
+    assert claims.keeps(rows, PSD, GREEDY, 0.01)[0].verdict == verdict
 
 
 @pytest.mark.parametrize("calls, verdict", [(2, "reproduced"), (5, "partially"), (8, "not reproduced"), (9, "not reproduced")])

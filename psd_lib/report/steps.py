@@ -15,14 +15,14 @@ from psd_lib.report import rows as rows_of
 from psd_lib.report import stats
 
 STAGES = 5
-ACCEPTANCE = ["task", "family", "decoder", "depth", "survival", "low", "high", "n"]
+ACCEPTANCE = ["task", "family", "decoder", "exact", "depth", "survival", "low", "high", "n"]
 
 
 def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
     """Per decoder and task: the share of calls that accept at least d drafts, of those that were offered at least d.
 
     Returns:
-        columns task, family, decoder, depth, survival, low, high (bootstrap over items), n (calls offered d drafts).
+        columns task, family, decoder, exact, depth, survival, low, high (bootstrap over items), n (calls offered d drafts).
     """
     records = []
     for (task, _), part in frame[frame.depth > 0].groupby(["task", "setting"], sort=False):
@@ -33,7 +33,7 @@ def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
             if offered.sum() == 0:
                 continue
             share = stats.ratio(hits, offered)
-            values = (task, one.family, one.label, depth, share.value, share.low, share.high, int(offered.sum()))
+            values = (task, one.family, one.label, bool(one.exact), depth, share.value, share.low, share.high, int(offered.sum()))
             records.append(dict(zip(ACCEPTANCE, values, strict=True)))
     return pd.DataFrame(records, columns=ACCEPTANCE)
 

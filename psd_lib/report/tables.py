@@ -25,7 +25,7 @@ def summary(frame: pd.DataFrame, id: str, title: str) -> Table:
     data = pd.DataFrame(records)
     shown = pd.DataFrame([_shown_summary(r) for r in records])
     caption = (f"{title} {TPF_MEANS}. {INTERVALS}. `same output`: items on which the completion equals, token for token, "
-               "that of the same policy without drafts. `exact`: outputs provably the policy's own; `approximate`: not.")
+               "that of the same policy without drafts. `exact`: outputs provably the policy's own; `approximate`: not; `policy`: no drafts.")
     return Table(id, caption, data, shown, timed=("tokens/s",))
 
 
@@ -70,7 +70,7 @@ def exactness(frame: pd.DataFrame, id: str, title: str) -> Table:
         same, n = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
         gain = stats.ratio_of_ratios((both.tokens_ours, both.nfe_ours), (both.tokens_base, both.nfe_base))
         one = ours.iloc[0]
-        records.append({"model": one.model, "decoder": one.label, "exact": bool(one.exact), "same": same, "n": n,
+        records.append({"model": one.model, "decoder": one.label, "depth": int(one.depth), "exact": bool(one.exact), "same": same, "n": n,
                         "more_calls": int((both.nfe_ours > both.nfe_base).sum()), **_spread("speedup", gain)})
     data = pd.DataFrame(records)
     shown = pd.DataFrame([{
@@ -132,6 +132,8 @@ def _shown_summary(r: dict) -> dict:
 
 
 def _rule(record: dict) -> str:
+    if record["depth"] == 0:
+        return "policy"
     return "exact" if record["exact"] else "approximate"
 
 

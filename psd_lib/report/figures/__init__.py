@@ -3,8 +3,7 @@
 from psd_lib.report.figures.order import strips
 from psd_lib.report.figures.scores import heatmap, precision, reliability
 from psd_lib.report.figures.steps import stages, survival
-from psd_lib.report.figures.style import Plot, table
+from psd_lib.report.figures.style import Plot
 from psd_lib.report.figures.tradeoff import ledger, pareto, points
 
-__all__ = ["Plot", "heatmap", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival",
-           "table"]  # fmt: skip
+__all__ = ["Plot", "heatmap", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival"]  # fmt: skip

@@ -13,9 +13,11 @@ from psd_lib.report.figures.style import RC, Plot, look, panels
 def survival(frame: pd.DataFrame, id: str, title: str) -> Plot:
     """P(at least d drafts accepted | at least d offered), one panel per task, one line per decoder family.
 
-    Each family is drawn at its greatest depth in `frame`, where the whole curve is visible.
+    Each family is drawn at its greatest depth in `frame`, where the whole curve is visible. `subset` and `token_root` are
+    left out: they jump over levels, so what they accept is no depth.
     """
-    deepest = frame[frame.depth == frame.groupby("family").depth.transform("max")]
+    walked = frame[frame.acceptor.isin(("replay", "token_chain"))]
+    deepest = walked[walked.depth == walked.groupby("family").depth.transform("max")]
     data = steps.acceptance(deepest)
     tasks = list(data.task.unique())
     with mpl.rc_context(RC):
@@ -23,7 +25,7 @@ def survival(frame: pd.DataFrame, id: str, title: str) -> Plot:
         for ax, task in zip(axes, tasks, strict=True):
             part = data[data.task == task]
             for family, line in part.groupby("family", sort=False):
-                _line(ax, line.depth, line.survival, line.low, line.high, family)
+                _line(ax, line, family)
             ax.set(title=task, xlabel="draft depth d", ylim=(0, 1), xticks=sorted(part.depth.unique()))
         axes[0].set_ylabel("share of calls with ≥ d accepted")
         handles, names = axes[0].get_legend_handles_labels()
@@ -31,7 +33,7 @@ def survival(frame: pd.DataFrame, id: str, title: str) -> Plot:
     calls = int(data[data.depth == 1].n.min())
     caption = (f"{title} Share of the calls that were offered at least d drafts in which at least d were accepted, at least {calls} calls per point "
                "at d = 1 (n per depth in the data file). Bands: 95 % bootstrap over items. One accepted draft is one policy "
-               "step that cost no call.")
+               "step that cost no call. Hollow: approximate rules.")
     return Plot(id, caption, data, figure)
 
 
@@ -53,8 +55,8 @@ def stages(frame: pd.DataFrame, settings: list[str], id: str, title: str) -> Plo
             for stage in own.index:
                 ax.text(stage, own[stage] / 2, f"{own[stage]:.2f}", ha="center", va="center", color="white", fontsize=6.5)
                 ax.text(stage, own[stage] + drafts[stage], f"+{drafts[stage]:.2f}", ha="center", va="bottom", fontsize=6.5)
-            ax.set(title=decoder, xlabel="progress within the block")
-            ax.set_xticks(list(own.index), [f"{(s - 1) / steps.STAGES:.0%}-{s / steps.STAGES:.0%}" for s in own.index])
+            ax.set(title=decoder, xlabel="progress within the block, %")
+            ax.set_xticks(list(own.index), [f"{100 * (s - 1) // steps.STAGES}-{100 * s // steps.STAGES}" for s in own.index])
             ax.grid(axis="x", visible=False)
             ax.margins(y=0.12)
         axes[0].set_ylabel("tokens per iteration")
@@ -65,9 +67,10 @@ def stages(frame: pd.DataFrame, settings: list[str], id: str, title: str) -> Plo
     return Plot(id, caption, data, figure)
 
 
-def _line(ax, x: pd.Series, y: pd.Series, low: pd.Series, high: pd.Series, family: str) -> None:
+def _line(ax, line: pd.DataFrame, family: str) -> None:
     colour, marker = look(family)
-    exact = "," not in family
-    ax.fill_between(x, np.nan_to_num(low, nan=0), np.nan_to_num(high, nan=1), color=colour, alpha=0.12, linewidth=0)
-    ax.plot(x, y, color=colour, marker=marker, linestyle="-" if exact else ":", label=family,
+    exact = bool(line.exact.all())
+    low, high = np.nan_to_num(line.low, nan=0), np.nan_to_num(line.high, nan=1)
+    ax.fill_between(line.depth, low, high, color=colour, alpha=0.12, linewidth=0)
+    ax.plot(line.depth, line.survival, color=colour, marker=marker, linestyle="-" if exact else ":", label=family,
             markerfacecolor=colour if exact else "white")

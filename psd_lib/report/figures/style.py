@@ -16,7 +16,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from psd_lib import paths
-from psd_lib.report.table import Table
 
 WIDTH = 7.0  # inches, the text width of a two-column page
 RC = {
@@ -32,7 +31,8 @@ LOOKS = {
     "LocalLeap": ("#e69f00", "D"), "Spiffy chain": ("#009e73", "^"), "PSD (confidence)": ("#d55e00", "P"),
     "PSD (LocalLeap)": ("#cc79a7", "X"), "PSD (top-k)": ("#56b4e9", "p"), "PSD (left-to-right)": ("#8c6d31", ">"),
 }  # fmt: skip
-SPARE = ("#44525e", "*")
+SPARE = ("#44525e", "d")
+RULES = {"subset": "*", "token_root": "h"}  # token_chain keeps its family's marker, drawn hollow
 FILES = {
     "pdf": {"metadata": {"CreationDate": None, "Producer": None, "Creator": None}},
     "svg": {"metadata": {"Date": None, "Creator": None}},
@@ -93,11 +93,7 @@ def panels(columns: int, height: float = 2.5, rows: int = 1, width: float = WIDT
 
 
 def look(family: str) -> tuple[str, str]:
-    """(colour, marker) of a decoder family; approximate variants share their family's colour."""
-    return LOOKS.get(family.split(",")[0], SPARE)
-
-
-def table(plot: Plot, columns: dict[str, str], digits: int = 3) -> Table:
-    """The plotted points as a rounded table under the figure: `columns` maps data columns to their headings."""
-    shown = plot.data[list(columns)].round(digits).rename(columns=columns)
-    return Table(plot.id, plot.caption, plot.data, shown)
+    """(colour, marker) of a decoder family; other acceptance rules share the colour and have markers of their own."""
+    name, _, rule = family.partition(", ")
+    colour, marker = LOOKS.get(name, SPARE)
+    return colour, RULES.get(rule, marker)

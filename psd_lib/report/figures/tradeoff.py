@@ -35,6 +35,7 @@ def pareto(frame: pd.DataFrame, id: str, title: str) -> Plot:
             _frontier(ax, part[part.frontier])
             for family, series in part.groupby("family", sort=False):
                 _series(ax, family, series.sort_values("tpf"))
+            _labels(ax, part)
             ax.set(title=f"{task} (n = {part.n.min()})", xlabel="tokens per forward (TPF)")
             ax.margins(x=0.12, y=0.12)
         axes[0].set_ylabel("accuracy, %")
@@ -85,10 +86,18 @@ def _series(ax, family: str, series: pd.DataFrame) -> None:
     ax.errorbar(series.tpf, 100 * series.accuracy, xerr=xerr, yerr=yerr, color=colour, alpha=0.35, fmt="none", linewidth=0.8)
     ax.plot(series.tpf, 100 * series.accuracy, color=colour, marker=marker, linestyle="-" if exact else ":", label=family,
             markerfacecolor=colour if exact else "white")
-    for index, row in enumerate(series.itertuples()):
-        if row.point:
-            ax.annotate(row.point, (row.tpf, 100 * row.accuracy), xytext=(0, 5 if index % 2 == 0 else -9),
-                        textcoords="offset points", ha="center", fontsize=5.5, color=colour)
+
+
+def _labels(ax, part: pd.DataFrame) -> None:
+    """Short labels beside the points, fastest of a family first; a label that would cover another one is left out."""
+    wide, high = (max(float(part[c].max() - part[c].min()), 1e-9) for c in ("tpf", "accuracy"))
+    placed: list[tuple[float, float]] = []
+    for row in part.sort_values(["tpf"], ascending=False).itertuples():
+        here = (row.tpf / wide, row.accuracy / high)
+        if row.point and all(abs(here[0] - x) > 0.09 or abs(here[1] - y) > 0.09 for x, y in placed):
+            placed.append(here)
+            ax.annotate(row.point, (row.tpf, 100 * row.accuracy), xytext=(0, 5), textcoords="offset points", ha="center",
+                        fontsize=6, color=look(row.family)[0])
 
 
 def _frontier(ax, best: pd.DataFrame) -> None:
