@@ -16,7 +16,7 @@ from psd_lib.training.export import export, save_tokenizer
 from psd_lib.training.network import Shape, build
 from psd_lib.training.objectives import answer_weights, block_diffusion_loss, draw_state, two_stream_mask
 from psd_lib.training.recipe import RECIPES, Recipe, Stage
-from psd_lib.training.session import budgeted, find_recipe, prepare_tokenizer, train
+from psd_lib.training.session import budgeted, find_device, find_recipe, prepare_tokenizer, train
 from psd_lib.training.trainer import Trainer
 
 MICRO = Recipe(
@@ -145,6 +145,23 @@ def test_loss_that_is_not_finite_leaves_the_last_checkpoint(tmp_path, tokenizer,
     assert (tmp_path / "state.pt").read_bytes() == before
 
 
+def test_a_failure_in_one_of_two_processes_is_one_sentence(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setitem(RECIPES, "micro", MICRO)
+    save_tokenizer(tokenizer, MICRO, tmp_path / "tokenizer")
+    trained(tmp_path, tokenizer, 1)
+    state = load_state(tmp_path)
+    state["model"]["lm_head.weight"].fill_(float("nan"))
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(UserError, match="no longer finite at step 2.*resume.$"):
+        train("micro", tmp_path / "out", work=tmp_path, ranks=2, device="cpu", compiled=False, score_items=0)
+
+
+def test_a_checkpoint_of_other_sizes_is_refused(tmp_path, tokenizer):
+    trained(tmp_path, tokenizer, 1)
+    with pytest.raises(UserError, match="other sizes"):
+        Trainer(replace(MICRO, shape=replace(MICRO.shape, ffn=32)), tokenizer, tmp_path)
+
+
 def test_a_cut_off_checkpoint_is_refused_in_one_sentence(tmp_path, tokenizer):
     (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(UserError, match="cannot be read"):
@@ -197,8 +214,10 @@ def test_card_shows_what_was_measured(tmp_path, tokenizer):
         assert shown in text
 
 
-def test_unknown_model_and_bad_budget_are_refused(tmp_path):
+def test_unknown_model_bad_budget_and_device_are_refused(tmp_path):
     with pytest.raises(UserError, match="mini-sdar"):
         find_recipe("huge")
     with pytest.raises(UserError, match="positive"):
         budgeted(MICRO, 0)
+    with pytest.raises(UserError, match="cpu or cuda"):
+        find_device("tpu")

@@ -96,6 +96,7 @@ def card(record: dict[str, Any]) -> str:
         "Muon for the matrices of the layers, AdamW for embeddings, head and norms; the rate rises over the warm-up and falls",
         "linearly. Block diffusion is trained on two streams: noisy answer blocks beside the clean row. Numerals",
         "hidden: in semi-autoregressive states no numeral behind the first masked position is visible.",
+        *([recipe["history"]] if recipe["history"] else []),
         "",
         "## Learning curve",
         "",

@@ -7,6 +7,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -42,7 +43,7 @@ def train(
     (default data/models/.training/<model>), from which `resume` goes on. A CUDA device is used where there is one;
     on a CPU two single-thread processes (`ranks`) share each batch. `compiled` off spares the minute of compilation.
     Afterwards the model is scored on `score_items` test items per task for its card (0: no card).
-    Raises UserError for an unknown model, a budget that is not positive, or a loss that is no longer finite.
+    Raises UserError for an unknown model, a budget that is not positive, an unavailable device, or a loss that is no longer finite.
     """
     recipe = budgeted(find_recipe(model), minutes)
     out = Path(out) if out else paths.MODELS / model
@@ -50,17 +51,27 @@ def train(
     if not resume:
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device(device)
     ranks = ranks or (1 if device != "cpu" else min(2, os.cpu_count() or 1))
     prepare_tokenizer(recipe, work)
     if ranks == 1:
         _work(0, 1, recipe, work, device, 0, compiled)
     else:
-        mp.spawn(_work, (ranks, recipe, work, device, 29500 + os.getpid() % 1000, compiled), nprocs=ranks)
+        _spawn(ranks, recipe, work, device, 29500 + os.getpid() % 1000, compiled)
     export(recipe, work, out)
     if score_items:
         write_card(recipe, model, work, out, score_items)
     return out
+
+
+def find_device(device: str | None) -> str:
+    """The device to train on: as asked, else "cuda" where there is one, else "cpu"; UserError where it cannot be had."""
+    cuda = torch.cuda.is_available()
+    if device not in (None, "cpu", "cuda"):
+        raise UserError(f"device must be cpu or cuda, not {device!r}.")
+    if device == "cuda" and not cuda:
+        raise UserError("device cuda was asked for, but torch sees no CUDA device here; use cpu.")
+    return device or ("cuda" if cuda else "cpu")
 
 
 def find_recipe(model: str) -> Recipe:
@@ -100,3 +111,14 @@ def _work(rank: int, ranks: int, recipe: Recipe, work: Path, device: str, port: 
     Trainer(recipe, tokenizer, work, device, rank, ranks, compiled=compiled).run()
     if ranks > 1:
         dist.destroy_process_group()
+
+
+def _spawn(ranks: int, *arguments: Any) -> None:
+    try:
+        mp.spawn(_work, (ranks, *arguments), nprocs=ranks)
+    except mp.ProcessRaisedException as error:
+        # Only the text of an exception comes back from another process.
+        before, found, sentence = str(error).rstrip().rpartition(f"{UserError.__name__}: ")
+        if not found:
+            raise
+        raise UserError(sentence) from None

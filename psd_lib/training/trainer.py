@@ -200,5 +200,10 @@ class Trainer:
 
     def _restore(self, state: dict) -> None:
         self.place, self._losses = Place(**state["place"]), state["losses"]
-        self.model.load_state_dict(state["model"])
-        self.optimizers.load_state_dict(state["optimizers"])
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizers.load_state_dict(state["optimizers"])
+        except (RuntimeError, ValueError) as error:
+            raise UserError(
+                f"The training checkpoint in {self.folder} has other sizes than this recipe; train with resume off."
+            ) from error
