@@ -69,8 +69,8 @@ def draw_state(
 
     A share `window_share` of the blocks shows a semi-autoregressive state: clean up to a random place, a window of
     4, 8 or 16 positions masked at rate t, everything behind it masked; so are, in the window, the positions of
-    `hidden_behind` [R, L] bool (numerals: a result that is visible later in the text would be copied from there, and
-    arithmetic unlearned). The others are masked at rate t throughout.
+    `hidden_behind` [R, L] bool (numerals: a result that is visible later in the text could be copied from there
+    instead of computed). The others are masked at rate t throughout.
     t is stratified over the blocks of the batch. The weights make the loss of a block the weighted mean over its
     masked positions times the block's number of answer tokens (the 1/t weighting with the count instead of its
     expectation), at most `HEAVIEST` per token.

@@ -34,14 +34,15 @@ def train(
     device: str | None = None,
     ranks: int | None = None,
     work: str | Path | None = None,
-    compiled: bool = True,
+    compiled: bool | None = None,
     score_items: int = 200,
 ) -> Path:
     """Trains embedded model `model` and writes it to folder `out` (default data/models/<model>); returns the folder.
 
     `minutes` shortens or stretches the time budget of all stages together; `work` holds checkpoints and the log
     (default data/models/.training/<model>), from which `resume` goes on. A CUDA device is used where there is one;
-    on a CPU two single-thread processes (`ranks`) share each batch. `compiled` off spares the minute of compilation.
+    on a CPU two single-thread processes (`ranks`) share each batch. `compiled` (default: where a C++ compiler is found) takes a
+    minute and makes a step about 30 % faster.
     Afterwards the model is scored on `score_items` test items per task for its card (0: no card).
     Raises UserError for an unknown model, a budget that is not positive, an unavailable device, or a loss that is no longer finite.
     """
@@ -53,6 +54,8 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     device = find_device(device)
     ranks = ranks or (1 if device != "cpu" else min(2, os.cpu_count() or 1))
+    if compiled is None:
+        compiled = shutil.which(os.environ.get("CXX", "g++")) is not None
     prepare_tokenizer(recipe, work)
     if ranks == 1:
         _work(0, 1, recipe, work, device, 0, compiled)
