@@ -52,10 +52,22 @@ def test_exactness_compares_with_the_own_policy_and_not_with_greedy(frame):
 
 
 def test_references_share_the_context():
-    short = CONFIGS["greedy"].__class__.make("greedy", gen_length=16)
-    frame = rows_of.prepare(pd.DataFrame([row("greedy", 0, config=short), row("psd", 0)]))
+    blocks = CONFIGS["greedy"].__class__.make("greedy", block_length=8)
+    frame = rows_of.prepare(pd.DataFrame([row("greedy", 0, config=blocks), row("psd", 0)]))
     setting = frame[frame.decoder == "psd"].setting.iloc[0]
     assert rows_of.greedy(frame, setting) is None and rows_of.own_policy(frame, setting) is None
+
+
+def test_a_decoder_is_one_decoder_on_tasks_of_different_length():
+    make = CONFIGS["greedy"].__class__.make
+    found = [row("x", i, task=task, config=make(name, gen_length=length), nfe=calls)
+             for task, length in (("mini-gsm", 128), ("mini-mbpp", 96)) for name, calls in (("greedy", 8), ("spiffy", 4)) for i in (0, 1)]
+    frame = rows_of.prepare(pd.DataFrame(found))
+    assert frame.setting.nunique() == 2
+    data = tables.exactness(frame, "t", "Title.").data
+    assert list(data.n) == [4] and list(data.speedup) == [2.0]
+    with pytest.raises(UserError, match="mini-gsm have generation lengths 64, 128; one"):
+        rows_of.prepare(pd.DataFrame([*found, row("x", 7, config=make("greedy", gen_length=64))]))
 
 
 def test_depth_zero_of_psd_is_its_policy():

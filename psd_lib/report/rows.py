@@ -1,8 +1,9 @@
 """Decides what a result row says about its decoder: family, policy, depth, and which rows are its references.
 
 Every other module of this room works on the frame that `prepare` returns. Two rows belong to the same *item* when
-model, task, split and example id agree; they are comparable when, besides, everything but the policy, the drafts and
-the acceptor agrees (block length, generation length, temperature, seed, cache).
+model, task and example id agree; they are comparable when, besides, everything but the policy, the drafts and the
+acceptor agrees (block length, temperature, seed, cache). The generation length is a property of the task here: a decoder
+is the same decoder on every task, and rows of one task with two lengths are refused.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     family), `greedy`, `policy_key` and `context_key` (what a reference must share: policy and context, or context).
 
     Raises:
-        UserError: a column is missing, no row is left, or an item occurs twice under one decoder.
+        UserError: a column is missing, no row is left, a task has two generation lengths, or an item occurs twice under
+            one decoder.
     """
     missing = [c for c in NEEDED if c not in rows.columns]
     if missing:
@@ -40,6 +42,9 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     frame = rows.reset_index(drop=True)
     facts = pd.DataFrame([describe(d) for d in frame["decode"]], index=frame.index)
     frame = pd.concat([frame.drop(columns=[c for c in facts if c in frame]), facts], axis=1)
+    lengths = frame.groupby("task").gen_length.unique()
+    for task, found in lengths[lengths.map(len) > 1].items():
+        raise UserError(f"rows of {task} have generation lengths {", ".join(str(n) for n in sorted(found))}; one length per task is accepted.")
     # Without drafts `psd` is its policy, and is called so.
     frame["label"] = frame.label.str.replace(r"^psd\((.*), d=0\)$", r"\1", regex=True)
     twice = frame.duplicated(["setting", *ITEM])
@@ -61,10 +66,11 @@ def describe(decode: Mapping[str, Any]) -> dict[str, Any]:
     acceptor = decode["acceptor"]["name"]
     one_by_one = policy["name"] == "top_k" and policy["k"] == 1
     name = "greedy" if one_by_one else POLICY_NAMES.get(policy["name"], policy["name"])
-    context = {k: v for k, v in decode.items() if k not in ("decoder", "policy", "builder", "acceptor")}
+    context = {k: v for k, v in decode.items() if k not in ("decoder", "policy", "builder", "acceptor", "gen_length")}
     context_key = json.dumps(context, sort_keys=True)
     return {
-        "setting": json.dumps(decode, sort_keys=True, default=str),
+        "setting": json.dumps({**decode, "gen_length": None}, sort_keys=True),
+        "gen_length": decode["gen_length"],
         "policy": name,
         "greedy": one_by_one and depth == 0,
         "depth": depth,

@@ -7,6 +7,7 @@ Styler draws random ids, which notebook checks then report as changes).
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +38,9 @@ class Table:
         return f"{self.caption}\n{self.visible.to_string(index=False)}"
 
     def _repr_html_(self) -> str:
+        body = self.visible.to_html(index=False, border=0, escape=True)
         # Short cells stay on one line: an interval that wraps is hard to read.
-        whole = self.visible.map(lambda cell: cell.replace(" ", "\u00a0") if len(cell) <= 40 else cell)
-        body = whole.to_html(index=False, border=0, escape=True)
+        body = re.sub(r"<td>(?=[^<]{0,40}</td>)", '<td style="white-space:nowrap">', body)
         return f"{body}\n<p><em>{html.escape(self.caption)}</em></p>"
 
     def markdown(self) -> str:

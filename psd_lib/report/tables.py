@@ -124,8 +124,8 @@ def _shown_summary(r: dict) -> dict:
         greedy = "0 (same output)" if r["same_as_greedy"] else _read(r, "vs_greedy", r["vs_greedy_n"]).format(100, 1, sign=True)
     return {
         "task": r["task"], "decoder": r["decoder"], "n": r["n"], "accuracy %": _read(r, "accuracy").format(100),
-        "minus greedy, points": greedy, "TPF": _read(r, "tpf").format(digits=2), "calls": f"{r['nfe']:.1f}",
-        "rows per call": f"{r['rows_per_call']:.2f}", "query tokens per token": f"{r['query_tokens_per_token']:.1f}",
+        "minus greedy, points": greedy, "TPF": _read(r, "tpf").format(digits=2),
+        "rows per call": f"{r['rows_per_call']:.2f}", "queries per token": f"{r['query_tokens_per_token']:.1f}",
         "tokens/s": f"{r['tokens_per_s']:.0f}",
         "same output": f"{r['same']}/{r['same_n']}" if "same" in r else "-", "rule": _rule(r),
     }
