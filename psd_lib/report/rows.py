@@ -44,7 +44,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     frame = pd.concat([frame.drop(columns=[c for c in facts if c in frame]), facts], axis=1)
     lengths = frame.groupby("task").gen_length.unique()
     for task, found in lengths[lengths.map(len) > 1].items():
-        raise UserError(f"rows of {task} have generation lengths {", ".join(str(n) for n in sorted(found))}; one length per task is accepted.")
+        raise UserError(f"rows of {task} have generation lengths {', '.join(str(n) for n in sorted(found))}; one length per task is accepted.")
     # Without drafts `psd` is its policy, and is called so.
     frame["label"] = frame.label.str.replace(r"^psd\((.*), d=0\)$", r"\1", regex=True)
     twice = frame.duplicated(["setting", *ITEM])
