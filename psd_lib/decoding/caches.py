@@ -15,29 +15,8 @@ import torch
 from torch import Tensor
 
 from psd_lib.decoding.canvas import Canvas
+from psd_lib.decoding.denoiser import Denoiser
 from psd_lib.errors import UserError
-
-Layers = list[tuple[Tensor, Tensor]]
-
-
-class Denoiser(Protocol):
-    """The model as the decoding core sees it.
-
-    `sees_future`: attention is fully bidirectional; otherwise a position sees its own block and everything before it.
-    """
-
-    mask_id: int
-    eos_ids: tuple[int, ...]
-    vocab_size: int
-    sees_future: bool
-
-    def logits(self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor,
-               stored: Layers | None = None, new: Layers | None = None) -> Tensor:  # fmt: skip
-        """Raw logits `[n, V]` at (`row`, `column`) of `ids` `[R, Q]` at `positions` `[R, Q]`, the family's shift applied.
-
-        `visible` bool `[R, 1, Q, K]` says which key each query sees. `stored` holds earlier keys and values per layer,
-        `[R, H, C, D]` each, that come before the Q own ones; `new`, if given, receives the own ones.
-        """
 
 
 @dataclass(frozen=True)

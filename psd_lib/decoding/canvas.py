@@ -6,13 +6,10 @@ position 0, so column c of sequence s has position `c - pad[s]`, negative for pa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from psd_lib.decoding.caches import Denoiser
+from psd_lib.decoding.denoiser import Denoiser
 
 
 

@@ -14,8 +14,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from psd_lib.decoding.caches import Answer, Ask, Denoiser, Layers, refuse, to_device, visibility
+from psd_lib.decoding.caches import Answer, Ask, refuse, to_device, visibility
 from psd_lib.decoding.canvas import Canvas
+from psd_lib.decoding.denoiser import Denoiser, Layers
 
 
 @dataclass(frozen=True)

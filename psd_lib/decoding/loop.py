@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from psd_lib.decoding.acceptance import walk
-from psd_lib.decoding.caches import Answer, Ask, Denoiser, to_device
+from psd_lib.decoding.caches import Answer, Ask, to_device
 from psd_lib.decoding.canvas import Canvas
+from psd_lib.decoding.denoiser import Denoiser
 from psd_lib.decoding.presets import DecodeConfig
 from psd_lib.decoding.scores import Scores, ban, position_gumbel, score
 from psd_lib.decoding.trace import Recorder, Recording

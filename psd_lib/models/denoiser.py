@@ -11,7 +11,7 @@ Layers = list[tuple[Tensor, Tensor]]
 
 
 class NetworkDenoiser:
-    """A stock transformers decoder run with the family's attention, see `psd_lib.decoding.caches.Denoiser`.
+    """A stock transformers decoder run with the family's attention, see `psd_lib.decoding.denoiser.Denoiser`.
 
     `vocab_size` counts the rows that the tokenizer uses. Only the asked positions go through `lm_head`.
     """
@@ -29,7 +29,7 @@ class NetworkDenoiser:
     @torch.inference_mode()
     def logits(self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor,
                stored: Layers | None = None, new: Layers | None = None) -> Tensor:  # fmt: skip
-        """Raw logits `[n, V]` at (`row`, `column`); shapes and meaning as in `psd_lib.decoding.caches.Denoiser`."""
+        """Raw logits `[n, V]` at (`row`, `column`); shapes and meaning as in `psd_lib.decoding.denoiser.Denoiser`."""
         hidden = self.network.model(
             input_ids=ids,
             attention_mask=visible,
