@@ -72,6 +72,32 @@ def test_a_policy_object_of_the_users_own_runs(model):
     assert out.config.to_dict()["policy"] == {"name": "every_second"}
 
 
+def test_a_policy_that_commits_nothing_is_named_instead_of_looping_forever(model):
+    class Idle(type(DecodeConfig.make("greedy").policy)):
+        name = "idle"
+
+        def select(self, scores, masked):
+            return masked & False
+
+    with pytest.raises(UserError, match="policy 'idle' selected nothing where positions were masked"):
+        psd_lib.generate(model, ["w3"], policy=Idle(), gen_length=8)
+
+
+def test_a_policy_of_margins_gets_them(model):
+    class ByMargin(type(DecodeConfig.make("greedy").policy)):
+        name, needs_detail = "margin", True
+
+        def select(self, scores, masked):
+            return masked & (scores.margin >= scores.margin.masked_fill(~masked, -1).amax(-1, keepdim=True))
+
+        def priority(self, scores):
+            return scores.margin
+
+    out = psd_lib.generate(model, ["w3 w4"], policy=ByMargin(), gen_length=16)
+    bare = psd_lib.generate(model, ["w3 w4"], policy=ByMargin(), depth=0, gen_length=16)
+    assert out[0].tokens == bare[0].tokens and out[0].nfe <= bare[0].nfe
+
+
 REFUSED = [
     ({"decoder": "beam"}, "unknown decoder 'beam'; choose one of: greedy"),
     ({"policy": "best"}, "unknown policy 'best'; choose one of: top_k, confidence, local_leap, left_to_right"),

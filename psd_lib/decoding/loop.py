@@ -26,6 +26,7 @@ from psd_lib.decoding.denoiser import Denoiser
 from psd_lib.decoding.presets import DecodeConfig
 from psd_lib.decoding.scores import Scores, ban, position_gumbel, score
 from psd_lib.decoding.trace import Recorder, Recording
+from psd_lib.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,19 @@ def decode(denoiser: Denoiser, prompts: list[list[int]], config: DecodeConfig, b
 
     `block_length` and `absolute_blocks` (blocks counted from position 0 rather than from the prompt's end) are the
     resolved values for this model. `index` numbers the prompts for the noise at temperature > 0, so that a prompt's
-    sample does not depend on the batch that it is in. Prompts must be checked by the caller.
+    sample does not depend on the batch that it is in. Prompts must be checked by the caller. Raises UserError when the
+    policy breaks its promise to commit something.
     """
     canvas = Canvas(denoiser, prompts, config.gen_length, block_length, absolute_blocks, device)
     seeds = torch.tensor(index or range(len(prompts)), device=device) + (config.seed << 20)
     recorder = Recorder(canvas, record_scores)
     loop = Loop(denoiser, config, canvas, seeds, recorder)
     scores = loop.first_scores()
-    while scores is not None:
+    for _ in range(config.gen_length):  # every iteration commits a position of every unfinished sequence
         scores = loop.iterate(scores)
-    return recorder.finish()
+        if scores is None:
+            return recorder.finish()
+    raise UserError(f"policy {config.policy.name!r} selected nothing where positions were masked; it must select at least one.")
 
 
 class Loop:
@@ -83,7 +87,7 @@ class Loop:
         """One policy step and as many accepted drafts as there are; None when every sequence is finished."""
         config, canvas = self.config, self.canvas
         tokens, masked = canvas.window()
-        commit = config.policy.select(scores, masked)
+        commit = config.policy.select(scores, masked) & masked
         node0 = torch.where(commit, scores.token, tokens)
         drafts = config.builder.build(node0, masked & ~commit, scores, config.policy, commit.sum(-1))
         nodes = self._judge(drafts.tokens, drafts.valid)
@@ -92,7 +96,7 @@ class Loop:
             path = torch.zeros_like(nodes.valid, dtype=torch.long)
             length = torch.ones_like(path[:, 0])
         else:
-            step = config.policy.select(predicted, nodes.masked)
+            step = config.policy.select(predicted, nodes.masked) & nodes.masked
             targets = torch.where(step, predicted.token, nodes.tokens)
             live = nodes.valid & ~nodes.final & ~nodes.complete
             path, length = walk(config.acceptor.reach(drafts, predicted, targets), drafts, live)

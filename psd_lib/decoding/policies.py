@@ -19,7 +19,10 @@ from psd_lib.decoding.scores import Scores, order
 
 
 class Policy(Protocol):
-    """What the loop asks of a policy. `name` identifies it in configs and rows."""
+    """What the loop asks of a policy. `name` identifies it in configs and rows.
+
+    A policy that reads margin or entropy sets `needs_detail = True`; otherwise these scores are not computed.
+    """
 
     name: ClassVar[str]
 
