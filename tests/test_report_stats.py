@@ -45,6 +45,13 @@ def test_ratio_is_of_sums_and_not_a_mean_of_ratios():
     assert stats.ratio([1, 2], [1, 1]).value != np.mean([10 / 10, 90 / 10])
 
 
+def test_items_that_say_nothing_widen_no_interval(recwarn):
+    found = stats.ratio([2, 0, 0, 0], [2, 0, 0, 1])
+    assert (found.value, found.n) == (2 / 3, 2) and found.known and not recwarn
+    undefined = stats.ratio_of_ratios(([1, 0], [1, 1]), ([1, 0], [1, 1]))
+    assert undefined.value == 1 and not undefined.known and not recwarn
+
+
 def test_ratio_of_ratios_of_a_constant_factor_has_no_spread():
     tokens, calls = [5, 9, 30], [5, 3, 10]
     found = stats.ratio_of_ratios((tokens, [c / 2 for c in calls]), (tokens, calls))

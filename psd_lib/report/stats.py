@@ -6,6 +6,7 @@ iterations of one decode are not independent. Functions take plain arrays and kn
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -80,8 +81,12 @@ def accuracy_difference(ours: ArrayLike, base: ArrayLike, level: float = LEVEL) 
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike, level: float = LEVEL) -> Estimate:
-    """Bootstrap over items `[I]` of a ratio of sums, e.g. tokens over forwards (TPF)."""
+    """Bootstrap over items `[I]` of a ratio of sums, e.g. tokens over forwards (TPF).
+
+    Items with a denominator of 0 say nothing about the ratio and are left out, also of n.
+    """
     a, b = _paired(numerator, denominator)
+    a, b = a[b > 0], b[b > 0]
     return bootstrap((a, b), lambda x, y, axis: _divide(x.sum(axis), y.sum(axis)), level)
 
 
@@ -139,8 +144,11 @@ def bootstrap(data: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray]
     value = float(statistic(*data, axis=0))
     if n == 1:
         return Estimate(value, float("nan"), float("nan"), 1)
-    found = scipy_stats.bootstrap(data, statistic, paired=True, vectorized=True, confidence_level=level,
-                                  n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(SEED))
+    with warnings.catch_warnings():
+        # A resample on which the statistic is undefined makes the interval nan, which `known` tells.
+        warnings.simplefilter("ignore", scipy_stats.DegenerateDataWarning)
+        found = scipy_stats.bootstrap(data, statistic, paired=True, vectorized=True, confidence_level=level,
+                                      n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(SEED))
     return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high), n)
 
 
