@@ -89,7 +89,8 @@ def table(frame: pd.DataFrame, id: str) -> Table:
 
 def verdicts(full: Table, id: str) -> Table:
     """Claims and verdicts alone, for readers in a hurry."""
-    return Table(id, full.caption, full.data, full.shown[["claim", "source", "verdict"]])
+    caption = full.caption.partition(" Brackets:")[0]
+    return Table(id, caption, full.data, full.shown[["claim", "source", "verdict"]])
 
 
 def keeps(frame: pd.DataFrame, ours: dict, base: dict, margin: float) -> list[Evidence]:
