@@ -8,9 +8,9 @@ import re
 import pytest
 
 from psd_lib import tasks
+from psd_lib.cli import main
 from psd_lib.errors import UserError
 from psd_lib.tasks import Example, fixed
-from psd_lib.tasks.__main__ import main
 from psd_lib.tasks.base import Task, as_line
 from psd_lib.tasks.mini_gsm import LARGEST, Step
 from psd_lib.tasks.splits import split_of
@@ -250,8 +250,8 @@ def test_corrupt_line_is_named(tmp_path, monkeypatch, line):
 def test_the_command_writes_the_sets_it_is_asked_for(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("psd_lib.paths.TASKS", tmp_path)
     monkeypatch.setattr(fixed, "SIZES", {"train": 5, "validation": 2, "test": 3})
-    assert main(["mini-gsm"]) == 0
+    assert main(["tasks", "mini-gsm"]) == 0
     assert [len(tasks.get("mini-gsm").load(split)) for split in fixed.SIZES] == [5, 2, 3]
     assert [path.name for path in tmp_path.iterdir()] == ["mini-gsm"]
-    assert main(["gsm8k"]) == 2
-    assert capsys.readouterr().err.startswith("Unknown task 'gsm8k'")
+    assert main(["tasks", "gsm8k"]) == 2
+    assert "Unknown task 'gsm8k'" in capsys.readouterr().err
