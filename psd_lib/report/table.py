@@ -39,8 +39,9 @@ class Table:
 
     def _repr_html_(self) -> str:
         body = self.visible.to_html(index=False, border=0, escape=True)
-        # Short cells stay on one line: an interval that wraps is hard to read.
-        body = re.sub(r"<td>(?=[^<]{0,40}</td>)", '<td style="white-space:nowrap">', body)
+        # Short cells stay on one line, because an interval that wraps is hard to read; sentences get room and a left edge.
+        body = re.sub(r"<td>(?=[^<]{0,44}</td>)", '<td style="white-space:nowrap">', body)
+        body = body.replace("<td>", '<td style="text-align:left;min-width:16em">')
         return f"{body}\n<p><em>{html.escape(self.caption)}</em></p>"
 
     def markdown(self) -> str:
