@@ -105,7 +105,11 @@ def test_an_interrupted_export_leaves_the_old_file(tmp_path, monkeypatch):
     assert len(read_published(path).rows) == 1
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(json.dumps(row("a")).encode() + b"\n")[:-6]])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(json.dumps(row("a")).encode() + b"\n", mtime=0)[:-6]],
+    ids=["no gzip", "cut short"],
+)
 def test_a_damaged_published_file_is_named(tmp_path, content):
     (tmp_path / "rows.jsonl.gz").write_bytes(content)
     with pytest.raises(UserError, match=r"rows\.jsonl\.gz is damaged"):
