@@ -1,9 +1,13 @@
-"""Figures of the project: each function draws one and returns a `Plot`, which saves and shows itself."""
+"""Figures of the project: each function draws one and returns a `Plot`, which saves and shows itself.
 
+`calibration_figure` is for model cards: it takes plain arrays and returns a bare figure, which `write` saves.
+"""
+
+from psd_lib.report.figures.calibration import calibration_figure
 from psd_lib.report.figures.order import strips
 from psd_lib.report.figures.scores import heatmap, precision, reliability
 from psd_lib.report.figures.steps import stages, survival
-from psd_lib.report.figures.style import Plot
+from psd_lib.report.figures.style import Plot, write
 from psd_lib.report.figures.tradeoff import ledger, pareto, points
 
-__all__ = ["Plot", "heatmap", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival"]  # fmt: skip
+__all__ = ["Plot", "calibration_figure", "heatmap", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival", "write"]  # fmt: skip

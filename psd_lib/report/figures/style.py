@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from psd_lib import paths
+from psd_lib.errors import UserError
 
 WIDTH = 7.0  # inches, the text width of a two-column page
 RC = {
@@ -72,12 +73,24 @@ class Plot:
         """
         folder = folder_of(tier)
         folder.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(RC):
-            for kind, options in FILES.items():
-                self.figure.savefig(folder / f"{self.id}.{kind}", format=kind, **options)
+        for kind in FILES:
+            write(self.figure, folder / f"{self.id}.{kind}")
         self.data.to_csv(folder / f"{self.id}.csv", index=False, float_format="%.6g", lineterminator="\n")
         (folder / f"{self.id}.txt").write_text(self.caption + "\n", encoding="utf-8")
         return self
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Saves a figure as the kind of file that its suffix names (pdf, svg or png), the same bytes every time.
+
+    Raises:
+        UserError: the suffix is none of them.
+    """
+    kind = path.suffix.removeprefix(".")
+    if kind not in FILES:
+        raise UserError(f"a figure cannot be saved as {path.name}; choose a name that ends in one of: {', '.join(FILES)}.")
+    with mpl.rc_context(RC):
+        figure.savefig(path, format=kind, **FILES[kind])
 
 
 def folder_of(tier: str) -> Path:
