@@ -38,11 +38,17 @@ class Draft:
 
 @dataclass(frozen=True)
 class Score:
-    """Verdict on one completion; `correct` is None when the scorer itself failed (never a zero)."""
+    """Verdict on one completion; `correct` is None when the scorer itself failed (never a zero).
+
+    Benchmarks with several extractors put what each of them read side by side in `answers` (extractor -> text or None).
+    `details` is plain data about how the verdict was reached: versions, each extractor's own verdict, the sandbox.
+    """
 
     correct: bool | None
     answer: str | None
     reason: str
+    answers: dict[str, str | None] | None = None
+    details: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
