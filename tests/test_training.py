@@ -8,14 +8,15 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from psd_lib.errors import UserError
-from psd_lib.training import objectives
+from psd_lib.training import states
 from psd_lib.training.batches import Batch, Batches
 from psd_lib.training.card import card, write_card
 from psd_lib.training.checkpoints import load_state, read_log
 from psd_lib.training.export import export, save_tokenizer
 from psd_lib.training.network import Shape, build
-from psd_lib.training.objectives import answer_weights, block_diffusion_loss, draw_state, two_stream_mask
+from psd_lib.training.objectives import block_diffusion_loss, full_attention_loss, two_stream_mask
 from psd_lib.training.recipe import RECIPES, Recipe, Stage
+from psd_lib.training.states import answer_weights, draw_one_block, draw_state
 from psd_lib.training.session import budgeted, find_device, find_recipe, prepare_tokenizer, train
 from psd_lib.training.trainer import Trainer
 
@@ -71,11 +72,15 @@ def test_two_stream_mask_of_two_blocks_literally():
     assert two_stream_mask(noisy, clean, block=2).int().tolist() == [[expected]]
 
 
-def test_one_pass_over_two_streams_equals_decoding_block_by_block():
-    torch.manual_seed(0)
-    model = build(MICRO.shape, 0, 0)
-    ids = torch.randint(2, 300, (2, 12))
-    batch = Batch(ids, torch.tensor([3, 6]), torch.tensor([12, 9]))
+def rows():
+    """Two rows of 12 tokens: prompts of 3 and 6, the second with end-of-text behind its ninth token."""
+    ids = torch.randint(2, 300, (2, 12), generator=torch.Generator().manual_seed(0))
+    return Batch(ids, torch.tensor([3, 6]), torch.tensor([12, 9]))
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_one_pass_over_two_streams_equals_decoding_block_by_block(shift):
+    model, batch = build("sdar", MICRO.shape, 0, 0), rows()
     state = draw_state(batch, 4, 0.5, torch.Generator().manual_seed(3))
     total = 0.0
     for row in range(2):
@@ -83,14 +88,42 @@ def test_one_pass_over_two_streams_equals_decoding_block_by_block():
             masked, weight = state.masked[row, start : start + 4], state.weights[row, start : start + 4]
             if not masked.any():
                 continue
-            canvas = torch.cat([ids[row, :start], torch.where(masked, 1, ids[row, start : start + 4])])[None]
+            canvas = torch.cat([batch.ids[row, :start], torch.where(masked, 1, batch.ids[row, start : start + 4])])[None]
             block = torch.arange(start + 4) // 4
             mask = (block[:, None] >= block[None, :])[None, None]
-            logits = model(input_ids=canvas, attention_mask=mask, use_cache=False).logits[0, start:]
-            losses = torch.nn.functional.cross_entropy(logits, ids[row, start : start + 4], reduction="none")
+            logits = model(input_ids=canvas, attention_mask=mask, use_cache=False).logits[0]
+            logits = logits.roll(1, 0)[start:] if shift else logits[start:]
+            losses = torch.nn.functional.cross_entropy(logits, batch.ids[row, start : start + 4], reduction="none")
             total += (losses * weight)[masked].sum()
-    loss = block_diffusion_loss(model, batch, state, 4, mask_id=1)
+    loss = block_diffusion_loss(model, batch, state, 4, mask_id=1, shift=shift)
     torch.testing.assert_close(loss.total, total, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_full_attention_loss_reads_what_every_position_saw(shift):
+    model, batch = build("sdar", MICRO.shape, 0, 0), rows()
+    state = draw_one_block(batch, 4, 0.5, torch.Generator().manual_seed(3))
+    mask = torch.ones(2, 1, 12, 12, dtype=torch.bool)
+    logits = model(input_ids=batch.ids.masked_fill(state.masked, 1), attention_mask=mask, use_cache=False).logits
+    logits = logits.roll(1, 1) if shift else logits
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.ids.flatten(), reduction="none")
+    loss = full_attention_loss(model, batch, state, mask_id=1, shift=shift)
+    torch.testing.assert_close(loss.total, (losses * state.weights.flatten()).sum(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(loss.weight, state.weights.sum())
+
+
+def test_one_block_is_noisy_before_it_all_is_clean_and_behind_it_all_masked():
+    batch = Batch(torch.full((60, 32), 5), torch.randint(1, 20, (60,)), torch.randint(21, 32, (60,)))
+    state = draw_one_block(batch, 8, 0.5, torch.Generator().manual_seed(0))
+    at = torch.arange(32)
+    for masked, weights, prompt in zip(state.masked, state.weights, batch.prompts, strict=True):
+        block = torch.where(at < prompt, -1, (at - prompt) // 8)
+        (current,) = block[weights > 0].unique().tolist()
+        assert current >= 0
+        assert masked[block == current].any()
+        assert not masked[block < current].any()
+        assert masked[block > current].all()
+        assert torch.equal(weights > 0, masked & (block == current))
 
 
 def test_states_mask_answers_only_and_every_answer_block_somewhere():
@@ -102,7 +135,7 @@ def test_states_mask_answers_only_and_every_answer_block_somewhere():
         has_answer = (answer_weights(batch) > 0).view(40, -1, block).any(-1)
         assert torch.equal(state.masked.view(40, -1, block).any(-1), has_answer)
         assert (state.weights[state.masked] > 0).all() and (state.weights[~state.masked] == 0).all()
-        assert state.weights.max() <= objectives.HEAVIEST
+        assert state.weights.max() <= states.HEAVIEST
 
 
 def test_hidden_positions_stay_masked_behind_the_first_masked_one_of_a_window():

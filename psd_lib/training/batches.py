@@ -17,6 +17,7 @@ from psd_lib import tasks
 from psd_lib.tasks import Example
 
 CHUNK_ROWS = 768
+LONGEST_BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,14 @@ class Batches:
     """Cuts the endless example mixture into batches of about `tokens` padded tokens each.
 
     Rows are drawn in chunks, sorted by length inside a chunk, and the batches of a chunk are shuffled. Rows longer
-    than `positions` are left out.
+    than `positions` are left out. Up to `tail` further blocks of end-of-text follow a batch's longest row.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, names: Sequence[str], seed: int, tokens: int, positions: int
+        self, tokenizer: PreTrainedTokenizerFast, names: Sequence[str], seed: int, tokens: int, positions: int, tail: int = 0
     ) -> None:
         self.tokenizer, self.names, self.seed = tokenizer, names, seed
-        self.tokens, self.positions = tokens, positions
+        self.tokens, self.positions, self.tail = tokens, positions, tail
 
     def chunk(self, number: int, drills: float, mixture: Sequence[float] | None = None) -> list[Batch]:
         """The batches of chunk `number`, in the order in which they are trained on."""
@@ -98,17 +99,18 @@ class Batches:
         eos = self.tokenizer.eos_token_id
         rows = [Row(p, a + [eos]) for p, a in zip(prompts, answers, strict=True)]
         rows = sorted((row for row in rows if len(row) <= self.positions), key=len)
-        batches = []
+        batches, rng = [], random.Random(seed)
         while rows:
-            count = max(2, self.tokens // len(rows[-1]) // 2 * 2)
-            batches.append(self._pad(rows[-count:]))
+            tail = LONGEST_BLOCK * rng.randint(0, self.tail) if self.tail else 0
+            count = max(2, self.tokens // (len(rows[-1]) + tail) // 2 * 2)
+            batches.append(self._pad(rows[-count:], tail))
             del rows[-count:]
-        random.Random(seed).shuffle(batches)
+        rng.shuffle(batches)
         return batches
 
-    def _pad(self, rows: list[Row]) -> Batch:
+    def _pad(self, rows: list[Row], tail: int) -> Batch:
         # A whole number of the longest blocks: the rest of the last block is end-of-text, which decoding meets too.
-        width = min(self.positions, -(-max(len(row) for row in rows) // 32) * 32)
+        width = min(self.positions, -(-max(len(row) for row in rows) // LONGEST_BLOCK) * LONGEST_BLOCK + tail)
         ids = torch.full((len(rows), width), self.tokenizer.eos_token_id)
         for line, row in zip(ids, rows, strict=True):
             line[: len(row)] = torch.tensor(row.prompt + row.answer)

@@ -12,9 +12,12 @@ from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
 from psd_lib.errors import UserError
+from psd_lib.models.families import FAMILIES
 from psd_lib.training.checkpoints import load_state
-from psd_lib.training.network import build
+from psd_lib.training.network import Shape, build
 from psd_lib.training.recipe import Recipe
+
+RELEASED_CLASS = {"sdar": "SDARForCausalLM", "llada": "LLaDAModelLM", "Dream": "DreamModel"}
 
 
 def export(recipe: Recipe, work: Path, out: Path) -> Path:
@@ -53,13 +56,46 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, recipe: Recipe, folder: P
 
 
 def model_config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> dict:
-    """config.json: the stock Qwen3 fields, the model type `sdar`, the native block length and the mask token."""
-    config = build(recipe.shape, 0, tokenizer.eos_token_id).config.to_diff_dict()
+    """config.json: the stock fields, the family's model type, the native block length and the mask token.
+
+    For `llada` the released field names stand beside the stock ones, so that stock classes and LLaDA's own code both
+    find what they need.
+    """
+    config = build(recipe.family, recipe.shape, 0, tokenizer.eos_token_id).config.to_diff_dict()
     config.pop("transformers_version", None)
+    shape = recipe.shape
     return config | {
-        "architectures": ["SDARForCausalLM"],
-        "model_type": "sdar",
+        "architectures": [RELEASED_CLASS.get(recipe.family, FAMILIES[recipe.family].architecture)],
+        "model_type": recipe.family,
         "block_size": recipe.block_length,
         "mask_token_id": tokenizer.mask_token_id,
         "dtype": "bfloat16",
+        **(llada_names(shape, config) if recipe.family == "llada" else {}),
+    }
+
+
+def llada_names(shape: Shape, config: dict) -> dict:
+    """The fields of a LLaDA config.json that say what the stock Llama fields say."""
+    return {
+        "d_model": shape.hidden,
+        "n_layers": shape.layers,
+        "n_heads": shape.heads,
+        "n_kv_heads": shape.heads,
+        "mlp_hidden_size": shape.ffn,
+        "embedding_size": shape.vocab,
+        "max_sequence_length": shape.positions,
+        "rms_norm_eps": config.get("rms_norm_eps", 1e-6),
+        "rope_theta": 10000.0,
+        "weight_tying": False,
+        "block_type": "llama",
+        "layer_norm_type": "rms",
+        "activation_type": "silu",
+        "rope": True,
+        "alibi": False,
+        "include_bias": False,
+        "include_qkv_bias": False,
+        "attention_layer_norm": False,
+        "input_emb_norm": False,
+        "scale_logits": False,
+        "block_group_size": 1,
     }

@@ -1,4 +1,4 @@
-"""The network that is trained: a stock transformers Qwen3 of any size, with an initialisation that suits small ones."""
+"""The network that is trained: a stock transformers class of any size, with an initialisation that suits small ones."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, Qwen3Config, Qwen3ForCausalLM
+import transformers
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from psd_lib.models.families import FAMILIES
 
 ATTENTION = "sdpa_float32"
 
@@ -37,9 +40,9 @@ class Shape:
     positions: int = 256
 
 
-def build(shape: Shape, seed: int, eos_id: int) -> Qwen3ForCausalLM:
-    """Builds a freshly initialised `Qwen3ForCausalLM` in float32 from `shape`; the same seed gives the same weights."""
-    config = Qwen3Config(
+def build(family: str, shape: Shape, seed: int, eos_id: int) -> PreTrainedModel:
+    """Builds a freshly initialised network of `family` (a `model_type`) in float32; the same seed gives the same weights."""
+    config = getattr(transformers, FAMILIES[family].config_class)(
         vocab_size=shape.vocab,
         hidden_size=shape.hidden,
         intermediate_size=shape.ffn,
@@ -57,7 +60,7 @@ def build(shape: Shape, seed: int, eos_id: int) -> Qwen3ForCausalLM:
         attn_implementation=ATTENTION,
     )
     torch.manual_seed(seed)
-    model = Qwen3ForCausalLM(config).float()
+    model = getattr(transformers, FAMILIES[family].architecture)(config).float()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "embed_tokens" in name:

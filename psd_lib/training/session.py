@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from psd_lib import paths
 from psd_lib.errors import UserError
+from psd_lib.models.loading import locate
 from psd_lib.training.batches import examples
 from psd_lib.training.card import write_card
 from psd_lib.training.export import export
@@ -39,7 +40,7 @@ def train(
 ) -> Path:
     """Trains embedded model `model` and writes it to folder `out` (default data/models/<model>); returns the folder.
 
-    `minutes` shortens or stretches the time budget of all stages together; `work` holds checkpoints and the log
+    `minutes` limits the time of all stages together; `work` holds checkpoints and the log
     (default data/models/.training/<model>), from which `resume` goes on. A CUDA device is used where there is one;
     on a CPU two single-thread processes (`ranks`) share each batch. `compiled` (default: where a C++ compiler is found) takes a
     minute and makes a step about 30 % faster.
@@ -85,19 +86,25 @@ def find_recipe(model: str) -> Recipe:
 
 
 def budgeted(recipe: Recipe, minutes: float | None) -> Recipe:
-    """`recipe` with the time budgets of its stages scaled so that they sum to `minutes` (None: as they are)."""
+    """`recipe` with `minutes` shared out among its stages by their steps (None: no limit but the steps).
+
+    A stage that ends by the clock makes the run depend on the machine's speed: only without `minutes` a run repeats itself.
+    """
     if minutes is None:
         return recipe
     if not minutes > 0:
         raise UserError(f"minutes must be a positive number, not {minutes!r}.")
-    share = minutes / sum(stage.minutes for stage in recipe.stages)
-    return replace(recipe, stages=tuple(replace(s, minutes=s.minutes * share) for s in recipe.stages))
+    share = minutes / sum(stage.steps for stage in recipe.stages)
+    return replace(recipe, stages=tuple(replace(s, minutes=s.steps * share) for s in recipe.stages))
 
 
 def prepare_tokenizer(recipe: Recipe, work: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of a run: read from its folder, or learned from the recipe's examples and saved there."""
+    """The tokenizer of a run: read from its folder, or taken from the embedded model that the recipe names, or learned
+    from the recipe's examples, and saved there."""
     folder = work / TOKENIZER
-    if not folder.exists():
+    if not folder.exists() and (source := recipe.tokenizer or recipe.start):
+        PreTrainedTokenizerFast.from_pretrained(locate(source)).save_pretrained(folder)
+    elif not folder.exists():
         drawn = itertools.islice(examples(list(recipe.tasks), recipe.seed, 0.05), recipe.tokenizer_examples)
         tokenizer = train_tokenizer((e.prompt + e.reference for e in drawn), recipe.shape.vocab)
         tokenizer.save_pretrained(work / f"{TOKENIZER}.partial")

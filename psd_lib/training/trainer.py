@@ -14,13 +14,16 @@ import torch.distributed as dist
 from transformers import PreTrainedTokenizerFast
 
 from psd_lib.errors import UserError
+from psd_lib.models.families import FAMILIES
 from psd_lib.progress import progress as show_progress
 from psd_lib.training.batches import Batch, Batches
 from psd_lib.training.checkpoints import Log, load_state, save_state
 from psd_lib.training.network import build
-from psd_lib.training.objectives import Loss, block_diffusion_loss, draw_state, next_token_loss
+from psd_lib.training.objectives import Loss, block_diffusion_loss, full_attention_loss, next_token_loss
 from psd_lib.training.optimizers import Optimizers
 from psd_lib.training.recipe import Recipe, Stage
+from psd_lib.training.states import draw_one_block, draw_state
+from psd_lib.training.transplant import transplant
 
 LOG_EVERY = 20
 
@@ -60,15 +63,21 @@ class Trainer:
         self.mask_id = tokenizer.mask_token_id
         texts = tokenizer.batch_decode([[i] for i in range(recipe.shape.vocab)])
         self.numerals = torch.tensor([text.strip().isdigit() for text in texts])
-        self.model = build(recipe.shape, recipe.seed, tokenizer.eos_token_id).to(device)
+        self.shift = FAMILIES[recipe.family].shift
+        self.model = build(recipe.family, recipe.shape, recipe.seed, tokenizer.eos_token_id).to(device)
+        state = load_state(folder)
+        if recipe.start and not state:
+            transplant(recipe.start, self.model, recipe.tasks)
         if compiled:
             self.model.model.compile(dynamic=True)
         self.optimizers = Optimizers(self.model)
         self.place, self._clock, self._saved = Place(), time.monotonic(), time.monotonic()
-        self.batches = Batches(tokenizer, list(recipe.tasks), recipe.seed, recipe.tokens, recipe.shape.positions)
+        self.batches = Batches(
+            tokenizer, list(recipe.tasks), recipe.seed, recipe.tokens, recipe.shape.positions, recipe.tail
+        )
         self._chunk: tuple[int, list[Batch]] = (-1, [])
         self._losses: list[float] = []
-        if state := load_state(folder):
+        if state:
             self._restore(state)
         if rank == 0:
             self.log = Log(folder, self.place.total)
@@ -134,11 +143,15 @@ class Trainer:
                 return 1, next_token_loss(self.model, part.to(self.device))
             # One generator per step, rank and seed: a resumed run draws what an uninterrupted one draws.
             shares = stage.block_shares(progress)
-            block = random.Random(f"{self.recipe.seed} {self.place.total}").choices(*zip(*shares.items(), strict=True))[0]
+            rng = random.Random(f"{self.recipe.seed} {self.place.total}")
+            block = rng.choices(*zip(*shares.items(), strict=True))[0]
             generator = torch.Generator().manual_seed(self.recipe.seed * 10**9 + self.place.total * 64 + self.rank)
             numerals = self.numerals[part.ids] if stage.hide_numerals else None
+            if block > 1 and rng.random() < stage.full_attention:
+                state = draw_one_block(part, block, stage.windows, generator, numerals).to(self.device)
+                return block, full_attention_loss(self.model, part.to(self.device), state, self.mask_id, self.shift)
             state = draw_state(part, block, stage.windows, generator, numerals).to(self.device)
-            return block, block_diffusion_loss(self.model, part.to(self.device), state, block, self.mask_id)
+            return block, block_diffusion_loss(self.model, part.to(self.device), state, block, self.mask_id, self.shift)
 
     def _gather(self, loss: Loss) -> tuple[float, float]:
         """Means of gradients and loss over all ranks, and the seconds since the last call on rank 0's clock."""
