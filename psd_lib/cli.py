@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train an embedded model; resumes where it stopped")
     train.add_argument("--model", default="mini-sdar", help="which one (default: mini-sdar)")
     train.add_argument("--out", help="folder for the checkpoint (default: data/models/<model>)")
-    train.add_argument("--minutes", type=float, help="time budget (default: the recipe's)")
+    train.add_argument("--minutes", type=float, help="limit on the time of training (default: none but the recipe's steps)")
     train.add_argument("--device", help="cpu or cuda (default: a GPU where there is one)")
     train.add_argument("--fresh", action="store_true", help="start again instead of resuming")
     train.set_defaults(run=_train)
