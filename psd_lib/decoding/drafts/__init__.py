@@ -7,7 +7,8 @@ decides. To add one, write a frozen dataclass in a file of this folder and list 
 
 from psd_lib.decoding.drafts.base import DraftBuilder, Drafts, NoDraft
 from psd_lib.decoding.drafts.chain import Chain
+from psd_lib.decoding.drafts.graph import MixOrder, OrderSwap
 
-BUILDERS: dict[str, type] = {builder.name: builder for builder in (NoDraft, Chain)}
+BUILDERS: dict[str, type] = {builder.name: builder for builder in (NoDraft, Chain, OrderSwap, MixOrder)}
 
-__all__ = ["BUILDERS", "Chain", "DraftBuilder", "Drafts", "NoDraft"]
+__all__ = ["BUILDERS", "Chain", "DraftBuilder", "Drafts", "MixOrder", "NoDraft", "OrderSwap"]
