@@ -121,9 +121,10 @@ def generate(model: Model, prompts: str | list[str] | list[list[int]], decoder: 
         raise UserError(f"give either a config or options, not both (got {', '.join(options)}).")
     config = config or DecodeConfig.make(decoder, **options)
     at_least("batch_size", batch_size, 1)
+    attached = config.attach(model)
     ids = encode(model, prompts, config.gen_length)
     block_length = resolve_block_length(model, config)
-    batches = [(batch, _decode(model, [ids[i] for i in batch], config, block_length, batch, record_scores))
+    batches = [(batch, _decode(model, [ids[i] for i in batch], attached, block_length, batch, record_scores))
                for batch in _batches(ids, batch_size, progress, config.label)]  # fmt: skip
     found: dict[int, Sequence] = {}
     ledger = Ledger()

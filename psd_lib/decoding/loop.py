@@ -20,9 +20,11 @@ import torch
 from torch import Tensor
 
 from psd_lib.decoding.acceptance import walk
+from psd_lib.decoding.binding import begin
 from psd_lib.decoding.caches import Answer, Ask, to_device
 from psd_lib.decoding.canvas import Canvas
 from psd_lib.decoding.denoiser import Denoiser
+from psd_lib.decoding.drafts import Drafts
 from psd_lib.decoding.presets import DecodeConfig
 from psd_lib.decoding.scores import Scores, ban, position_gumbel, score
 from psd_lib.decoding.trace import Recorder, Recording
@@ -73,8 +75,10 @@ class Loop:
     def __init__(self, denoiser: Denoiser, config: DecodeConfig, canvas: Canvas, seeds: Tensor, recorder: Recorder):
         self.denoiser, self.config, self.canvas = denoiser, config, canvas
         self.seeds, self.recorder = seeds, recorder
+        self.asked = torch.ones(len(seeds), dtype=torch.bool)  # host: who took part in the last call
         self.session = config.cache.open(denoiser, canvas)
-        self.detail = recorder.record_scores or getattr(config.policy, "needs_detail", False)
+        self.policy, self.builder, self.acceptor = (begin(p, self) for p in (config.policy, config.builder, config.acceptor))
+        self.detail = recorder.record_scores or any(getattr(p, "needs_detail", False) for p in (self.policy, self.acceptor))
 
     def first_scores(self) -> Scores:
         """Scores `[S, W]` of the undecided canvas: the one call that no later call makes up for."""
@@ -85,26 +89,35 @@ class Loop:
 
     def iterate(self, scores: Scores) -> Scores | None:
         """One policy step and as many accepted drafts as there are; None when every sequence is finished."""
-        config, canvas = self.config, self.canvas
+        policy, canvas = self.policy, self.canvas
         tokens, masked = canvas.window()
-        commit = config.policy.select(scores, masked) & masked
+        commit = policy.select(scores, masked) & masked
         node0 = torch.where(commit, scores.token, tokens)
-        drafts = config.builder.build(node0, masked & ~commit, scores, config.policy, commit.sum(-1))
+        if hasattr(policy, "revoke"):
+            revoked = policy.revoke(commit, masked) & ~masked & ~canvas.done[:, None]
+            node0 = torch.where(revoked, canvas.mask_id, node0)
+            self.recorder.forget(revoked)
+        drafts = self.builder.build(node0, masked & ~commit, scores, policy, commit.sum(-1))
         nodes = self._judge(drafts.tokens, drafts.valid)
         predicted = self._forward(nodes, "verify")
-        if predicted is None:  # every sequence ends with its certain step: nothing is left to verify
-            path = torch.zeros_like(nodes.valid, dtype=torch.long)
-            length = torch.ones_like(path[:, 0])
-        else:
-            step = config.policy.select(predicted, nodes.masked) & nodes.masked
-            targets = torch.where(step, predicted.token, nodes.tokens)
-            live = nodes.valid & ~nodes.final & ~nodes.complete
-            path, length = walk(config.acceptor.reach(drafts, predicted, targets), drafts, live)
+        path, length = self._walk(drafts, nodes, predicted)
         self.recorder.record(scores, masked, nodes, predicted, path, length)
         last = path.gather(1, length[:, None] - 1)
         self.session.settle(last[:, 0])
         canvas.write(_pick(nodes.tokens, last), _pick(nodes.complete, last), _pick(nodes.final, last))
         return None if predicted is None else predicted.map(lambda value: _pick(value, last))
+
+    def _walk(self, drafts: Drafts, nodes: Nodes, predicted: Scores | None) -> tuple[Tensor, Tensor]:
+        """The states reached, `(path [S, N], length [S])`; node 0 alone when there is nothing above it to verify."""
+        if predicted is None or nodes.valid.shape[1] == 1:
+            path = torch.zeros_like(nodes.valid, dtype=torch.long)
+            return path, torch.ones_like(path[:, 0])
+        step = self.policy.select(predicted, nodes.masked) & nodes.masked
+        targets = torch.where(step, predicted.token, nodes.tokens)
+        live = nodes.valid & ~nodes.final & ~nodes.complete
+        if hasattr(self.acceptor, "choose"):
+            return self.acceptor.choose(drafts, predicted, nodes.masked, targets, live)
+        return walk(self.acceptor.reach(drafts, predicted, targets), drafts, live)
 
     def _judge(self, tokens: Tensor, valid: Tensor) -> Nodes:
         """Which of the guessed states are complete or final, and which exist at all."""
@@ -113,7 +126,8 @@ class Loop:
         complete = ~masked.any(-1)
         final = canvas.ends(tokens, masked) | (complete & canvas.last_block()[:, None])
         exists = valid & ~canvas.done[:, None]
-        exists[:, 1:] &= ~final[:, :1]  # a sequence that ends with its certain step needs no guesses
+        if not getattr(self.builder, "alternatives", False):
+            exists[:, 1:] &= ~final[:, :1]  # a sequence that ends with its certain step needs no guesses
         return Nodes(tokens, masked, complete, final, exists)
 
     def _forward(self, nodes: Nodes, kind: str) -> Scores | None:
@@ -131,7 +145,8 @@ class Loop:
         host = torch.cat([wanted.flatten(1), nodes.complete, canvas.start[:, None]], 1).cpu()  # the iteration's one host read
         wanted_host, complete_host, start = host.split(sizes, 1)
         wanted_host = wanted_host.reshape(wanted.shape).bool()
-        if not wanted_host.any():
+        self.asked = wanted_host.flatten(1).any(-1)
+        if not self.asked.any():
             return None
         ask = Ask(nodes.tokens, wanted_host, complete_host.bool(), start[:, 0])
         with self.recorder.call(kind, wanted_host.any(-1)) as call:
@@ -144,11 +159,14 @@ class Loop:
 
     def _score(self, answer: Answer, where: tuple[Tensor, ...], complete: Tensor) -> Scores:
         logits, temperature, noise = answer.logits, self.config.temperature, None
+        sequence, node, offset = where
+        fresh = complete[sequence, node]
         if temperature > 0:
-            sequence, node, offset = where
-            column = self.canvas.start[sequence] + self.canvas.width * complete[sequence, node] + offset
+            column = self.canvas.start[sequence] + self.canvas.width * fresh + offset
             noise = position_gumbel(self.seeds[sequence], column - self.canvas.pad[sequence], logits.shape[-1])
         logits = ban(logits, self.denoiser.mask_id, self.denoiser.vocab_size)
+        if hasattr(self.policy, "observe"):
+            logits = self.policy.observe(logits, sequence, offset, fresh)
         return score(logits, noise, temperature, self.detail)
 
 

@@ -109,7 +109,17 @@ class DecodeConfig:
     @property
     def exact(self) -> bool:
         """Whether outputs are provably the policy's own, decoded step by step."""
-        return self.depth == 0 or self.acceptor.exact_for(self.policy, self.builder)
+        return not self.drafts or self.acceptor.exact_for(self.policy, self.builder)
+
+    @property
+    def drafts(self) -> bool:
+        """Whether anything is guessed ahead of the policy's own step."""
+        return not isinstance(self.builder, NoDraft) and getattr(self.builder, "depth", 1) != 0
+
+    def attach(self, model) -> DecodeConfig:
+        """The config with its second models loaded and compared with the target `model` (`psd_lib.models.Model`)."""
+        found = {kind: getattr(self, kind) for kind in ("policy", "builder", "acceptor")}
+        return replace(self, **{kind: plug.attach(model) for kind, plug in found.items() if hasattr(plug, "attach")})
 
     @property
     def depth(self) -> int:
@@ -126,7 +136,7 @@ class DecodeConfig:
         """Short name for tables and legends, such as `psd(confidence 0.9, d=3)`; approximate rules are named."""
         parts = [self.policy.label] if self.decoder not in ("greedy", "spiffy") else []
         parts += [self.builder.label] if self.builder.label else []
-        if self.depth and not isinstance(self.acceptor, Replay):
+        if self.drafts and not isinstance(self.acceptor, Replay):
             parts.append(self.acceptor.name)
         if self.decoder not in ("psd", "spiffy") and parts:
             return ", ".join(parts)
@@ -143,7 +153,7 @@ def _plug(kind: str, value, registry: dict[str, type]):
 
 
 def _describe(plug) -> dict:
-    return {"name": plug.name, **asdict(plug)}
+    return {"name": plug.name, **(plug.describe() if hasattr(plug, "describe") else asdict(plug))}
 
 
 def _accepted(preset: Preset, plugs: dict) -> list[str]:

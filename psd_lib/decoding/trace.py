@@ -20,7 +20,10 @@ from psd_lib.decoding.scores import Scores
 
 @dataclass
 class Forward:
-    """One call of the model: `rows` guessed states of `sequences` sequences, tokens over all rows, milliseconds."""
+    """One call of a model: `rows` guessed states of `sequences` sequences, tokens over all rows, milliseconds.
+
+    `model` is empty for the target; a second model (judge, draft) is named, and its calls are counted apart.
+    """
 
     kind: str
     rows: int
@@ -28,33 +31,53 @@ class Forward:
     query_tokens: int
     key_tokens: int
     ms: float
+    model: str = ""
 
 
 @dataclass
 class Ledger:
-    """All calls of a run. A batched verification is one forward, and its rows are reported beside it."""
+    """All calls of a run. A batched verification is one forward, and its rows are reported beside it.
+
+    `nfe`, `rows` and `query_tokens` are the target model's; `second_nfe` and `second_query_tokens` are those of a second
+    model, where there is one. Milliseconds are everybody's.
+    """
 
     forwards: list[Forward] = field(default_factory=list)
     total_ms: float = 0.0
 
     @property
     def nfe(self) -> int:
-        """Calls of the model."""
-        return len(self.forwards)
+        """Calls of the target model."""
+        return len(self.target)
+
+    @property
+    def target(self) -> list[Forward]:
+        """The target model's calls."""
+        return [forward for forward in self.forwards if not forward.model]
+
+    @property
+    def second_nfe(self) -> int:
+        """Calls of a second model."""
+        return len(self.forwards) - len(self.target)
+
+    @property
+    def second_query_tokens(self) -> int:
+        """Tokens that went through a second model as queries."""
+        return sum(forward.query_tokens for forward in self.forwards if forward.model)
 
     @property
     def rows(self) -> int:
-        """States that went through the model."""
-        return sum(forward.rows for forward in self.forwards)
+        """States that went through the target model."""
+        return sum(forward.rows for forward in self.target)
 
     @property
     def query_tokens(self) -> int:
-        """Tokens that went through the model as queries."""
-        return sum(forward.query_tokens for forward in self.forwards)
+        """Tokens that went through the target model as queries."""
+        return sum(forward.query_tokens for forward in self.target)
 
     @property
     def model_ms(self) -> float:
-        """Milliseconds inside the model."""
+        """Milliseconds inside models."""
         return sum(forward.ms for forward in self.forwards)
 
     @property
@@ -73,7 +96,8 @@ class Recording:
     `tokens` int64; `step` index of the policy step that committed a position; `iteration` index of the loop iteration;
     `depth` 0 for the policy's own step, j for the j-th accepted draft of the iteration; `confidence` float32 at commit.
     `per_iteration` holds `[T, S]` arrays: active, block, accepted, drafted, rows, committed. `nfe`, `rows`,
-    `query_tokens`, `model_ms`, `loop_ms` `[S]` are each sequence's own share.
+    `query_tokens`, `model_ms`, `loop_ms` `[S]` are each sequence's own share; `second_nfe` and `second_query_tokens` `[S]`
+    are the calls of a second model, which the others leave out (but not the milliseconds).
     """
 
     tokens: np.ndarray
@@ -88,6 +112,8 @@ class Recording:
     query_tokens: np.ndarray
     model_ms: np.ndarray
     loop_ms: np.ndarray
+    second_nfe: np.ndarray
+    second_query_tokens: np.ndarray
     ledger: Ledger
 
 
@@ -95,6 +121,8 @@ class Recording:
 class _Call:
     kind: str
     rows: Tensor
+    iteration: int
+    model: str
     query: Tensor | None = None
     key: Tensor | None = None
     ms: float = 0.0
@@ -116,12 +144,14 @@ class Recorder:
         self.started = time.perf_counter()
 
     @contextmanager
-    def call(self, kind: str, row_mask: Tensor):
-        """Time one call; `row_mask` bool `[S, N]` on the host tells whose rows it holds.
+    def call(self, kind: str, row_mask: Tensor, model: str = ""):
+        """Time one call; `row_mask` bool `[S, N]` on the host tells whose rows it holds, `model` names a second model.
+
+        The caller sets `query` and `key` of what it yields, int64 `[S]` on the host.
 
         On a GPU the host's one read an iteration waits for the previous call, so events bracket exactly this one.
         """
-        record = _Call(kind, row_mask.sum(-1))
+        record = _Call(kind, row_mask.sum(-1), len(self.iterations), model)
         cuda = self.canvas.ids.is_cuda
         if cuda:
             record.events = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
@@ -167,6 +197,12 @@ class Recorder:
             "committed": new.sum(-1),
         })  # fmt: skip
 
+    def forget(self, revoked: Tensor) -> None:
+        """Decided window positions `revoked` `[S, W]` are masked again: what is recorded of their commit goes."""
+        columns = self.canvas.columns()
+        for name, value in self.maps.items():
+            self.maps[name] = value.scatter(1, columns, torch.where(revoked, -1, value.gather(1, columns)))
+
     def finish(self) -> Recording:
         """Bring everything to the host."""
         canvas, generated = self.canvas, slice(self.canvas.prompt_end, self.canvas.end)
@@ -175,8 +211,11 @@ class Recorder:
         maps = {name: value[:, generated].cpu().numpy() for name, value in self.maps.items()}
         stacked = {name: torch.stack([it[name] for it in self.iterations]).cpu().numpy() for name in self.iterations[0]}
         stacked["rows"] = np.zeros_like(stacked["accepted"])
-        rows = np.stack([call.rows.numpy() for call in self.calls])  # the first call belongs to no iteration
-        stacked["rows"][: len(rows) - 1] = rows[1:]
+        rows = np.stack([call.rows.numpy() for call in self.calls])
+        target = np.array([not call.model for call in self.calls])
+        for call in self.calls:
+            if call.kind == "verify":  # the first call belongs to no iteration
+                stacked["rows"][call.iteration] += call.rows.numpy()
         for call in self.calls:
             if call.events:
                 call.events[1].synchronize()
@@ -188,7 +227,8 @@ class Recorder:
         share = stacked["active"].sum(0) / stacked["active"].sum()
         return Recording(
             tokens=tokens.cpu().numpy(), per_iteration=stacked, scores=self._host_scores(),
-            nfe=(rows > 0).sum(0), rows=rows.sum(0), query_tokens=query.sum(0),
+            nfe=(rows[target] > 0).sum(0), rows=rows[target].sum(0), query_tokens=query[target].sum(0),
+            second_nfe=(rows[~target] > 0).sum(0), second_query_tokens=query[~target].sum(0),
             model_ms=(rows / rows.sum(1, keepdims=True) * ms[:, None]).sum(0),
             loop_ms=(total_ms - ledger.model_ms) * share, ledger=ledger, **maps,
         )  # fmt: skip
@@ -206,4 +246,4 @@ def _filled(scores: Scores) -> dict[str, Tensor]:
 
 def _forward(call: _Call) -> Forward:
     sums = [int(part.sum()) for part in (call.query, call.key)]
-    return Forward(call.kind, int(call.rows.sum()), int((call.rows > 0).sum()), *sums, call.ms)
+    return Forward(call.kind, int(call.rows.sum()), int((call.rows > 0).sum()), *sums, call.ms, call.model)
