@@ -1,6 +1,7 @@
 """Training: who sees whom, what a seed and a checkpoint promise, and what is written at the end."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -240,6 +241,9 @@ def test_card_shows_what_was_measured(tmp_path, tokenizer):
     out = export(recipe, work, tmp_path / "out")
     text = write_card(recipe, "micro", work, out, limit=2).read_text()
     record = json.loads((out / "training.json").read_text())
+    for figure in re.findall(r"!\[.*\]\((.*)\)", text):
+        assert (out / figure).read_text().startswith("<?xml")
+    assert len(record["calibration"]["confidence"]) == len(record["calibration"]["correct"]) >= 2
     assert text == card(record)
     assert [score["n"] for score in record["scores"]] == [2, 2, 2]
     for entry in (*record["log"], *record["scores"]):

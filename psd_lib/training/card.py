@@ -1,4 +1,4 @@
-"""The model card: README.md and training.json of a trained model, written from its recipe, log and measured scores."""
+"""The model card: README.md, training.json and two figures of a trained model, from its recipe, log and measurements."""
 
 from __future__ import annotations
 
@@ -9,27 +9,48 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psd_lib
 from psd_lib import tasks
+from psd_lib.models.families import FAMILIES
+from psd_lib.report.figures import calibration_figure, learning_curve_figure, write
+from psd_lib.training.calibration import calibration
 from psd_lib.training.checkpoints import read_log, read_records
 from psd_lib.training.evaluation import MONITOR, evaluate
 from psd_lib.training.recipe import Recipe, Stage
 
 CURVE_POINTS = 24
+CALIBRATION_ITEMS = 200
 
 FRONT = """---
 license: mit
 language: en
 library_name: transformers
 pipeline_tag: text-generation
-tags: [masked-diffusion, block-diffusion, language-model]
+tags: [{tags}]
 ---
 """
+ABOUT = {
+    "qwen3": ("autoregressive language model", "autoregressive"),
+    "sdar": ("block-causal masked diffusion language model", "masked-diffusion, block-diffusion"),
+    "llada": ("fully bidirectional masked diffusion language model", "masked-diffusion"),
+    "Dream": ("fully bidirectional masked diffusion language model with shifted logits", "masked-diffusion"),
+}
+ATTENTION = {
+    "qwen3": ("A position sees itself and everything before it and predicts the next one;", "with block length 1 the decoding loop decodes it so."),
+    "sdar": ("Positions see their own block in full and all earlier blocks; blocks of {block} start at absolute position 0,",
+             "the prediction for a position is read at that position (no shift)."),
+    "llada": ("Every position sees every other one; blocks of {block} are counted from the prompt's end,",
+              "the prediction for a position is read at that position (no shift)."),
+    "Dream": ("Every position sees every other one; blocks of {block} are counted from the prompt's end,",
+              "the prediction for a position is read at the position before it (shift)."),
+}  # fmt: skip
 
 
 def write_card(recipe: Recipe, name: str, work: Path, out: Path, limit: int = 200) -> Path:
-    """Evaluates the model in folder `out` on `limit` test items per task and writes training.json and README.md there.
+    """Measures the model in folder `out` on `limit` test items per task and writes training.json, figures and README.md there.
 
-    training.json holds everything that the card shows: the recipe, the log of the run in `work`, and the scores.
+    training.json holds everything that the card and its figures show: the recipe, the log of the run in `work`, the
+    scores, and every confidence of the calibration plot.
     """
     record = {
         "name": name,
@@ -40,10 +61,28 @@ def write_card(recipe: Recipe, name: str, work: Path, out: Path, limit: int = 20
         "monitor": read_records(work / MONITOR),
         "scores": evaluate(out, recipe.tasks, limit),
     }
-    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    measured = calibration(psd_lib.load(out), recipe.tasks, min(limit, CALIBRATION_ITEMS))
+    record["calibration"] = {
+        "confidence": [round(value, 4) for value in measured["confidence"]],
+        "correct": [int(value) for value in measured["correct"]],
+    }
+    (out / "training.json").write_text(compact(record) + "\n")
+    write(calibration_figure(**record["calibration"], title=f"{name}, next tokens of test answers"), out / "calibration.svg")
+    write(learning_curve_figure(record["log"], title=name), out / "learning_curve.svg")
     path = out / "README.md"
     path.write_text(card(record))
     return path
+
+
+def compact(record: dict[str, Any]) -> str:
+    """JSON with one line per entry of every list of objects, and lists of numbers on one line."""
+
+    def line(value: Any) -> str:
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return "[\n  " + ",\n  ".join(json.dumps(entry) for entry in value) + "\n ]"
+        return json.dumps(value)
+
+    return "{\n " + ",\n ".join(f"{json.dumps(key)}: {line(value)}" for key, value in record.items()) + "\n}"
 
 
 def count_parameters(folder: Path) -> int:
@@ -56,31 +95,32 @@ def count_parameters(folder: Path) -> int:
 
 def card(record: dict[str, Any]) -> str:
     """The model card as markdown, a pure function of what training.json holds."""
-    recipe, shape = record["recipe"], record["recipe"]["shape"]
+    recipe = record["recipe"]
+    about, tags = ABOUT[recipe["family"]]
+    article = "An" if about[0] in "aeiou" else "A"
     lines = [
-        FRONT,
+        FRONT.format(tags=f"{tags}, language-model"),
         f"# {record['name']}",
         "",
-        f"A block-causal masked diffusion language model of {record['parameters'] / 1e6:.2f} M parameters, trained from",
-        "scratch by this project (`psd train`) to study parallel decoding on a laptop. It solves small word problems and",
+        f"{article} {about} of {record['parameters'] / 1e6:.2f} M parameters, trained by this project",
+        f"(`psd train --model {record['name']}`) to study parallel decoding on a laptop. It solves small word problems and",
         "writes small Python functions; it is no general language model.",
         "",
-        f"* **Shape**: stock Qwen3, hidden {shape['hidden']}, {shape['layers']} layers, {shape['heads']} heads of "
-        f"{shape['head_dim']}, feed-forward {shape['ffn']}, untied embeddings, {shape['vocab']} tokens,",
-        f"  {shape['positions']} positions. `model_type` is `sdar`: positions see their own block in full and all earlier blocks;",
-        f"  blocks of {recipe['block_length']} start at absolute position 0, the prediction for a position is read at that "
-        "position (no shift).",
-        "  Trained with block lengths "
-        + ", ".join(str(b) for b in sorted(block_lengths(recipe)))
-        + "; any of them can be asked for when decoding.",
-        "* **Tokenizer**: byte-level BPE; single digits; a newline with its indentation is one token.",
-        f"* **Precision**: trained in float32 with bfloat16 matrix products, stored in bfloat16. **Seed** {recipe['seed']}.",
+        *shape_lines(recipe),
         "",
         "## Scores on held-out test items",
         "",
         *score_table(record["scores"]),
         "",
         "Accuracy with its 95 % Wilson interval; TPF = tokens before end-of-text per forward.",
+        "",
+        "## Calibration",
+        "",
+        "![Confidence against correctness](calibration.svg)",
+        "",
+        "States as decoding meets them, made from the reference answers of test items: everything before a block is the",
+        "reference, the block is masked at a random rate, nothing behind it is decided. Correct means equal to the reference;",
+        "another wording counts as wrong. The intervals take the positions as independent.",
         "",
         "## Data",
         "",
@@ -91,14 +131,18 @@ def card(record: dict[str, Any]) -> str:
         "",
         "## Recipe",
         "",
+        *start_lines(recipe),
         *stage_table(record),
         "",
         "Muon for the matrices of the layers, AdamW for embeddings, head and norms; the rate rises over the warm-up and falls",
-        "linearly. Block diffusion is trained on two streams: noisy answer blocks beside the clean row. Numerals",
-        "hidden: in semi-autoregressive states no numeral behind the first masked position is visible.",
+        "linearly. Block-causal diffusion is trained on two streams, noisy answer blocks beside the clean row; full attention on",
+        "rows with one noisy block, clean before and masked behind it. Numerals hidden: in semi-autoregressive states no",
+        "numeral behind the first masked position is visible.",
         *([recipe["history"]] if recipe["history"] else []),
         "",
         "## Learning curve",
+        "",
+        "![Training loss](learning_curve.svg)",
         "",
         *curve_table(record["log"]),
         "",
@@ -107,8 +151,37 @@ def card(record: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def shape_lines(recipe: dict[str, Any]) -> list[str]:
+    """What the network is: sizes, attention, tokenizer, precision."""
+    shape, family = recipe["shape"], FAMILIES[recipe["family"]]
+    blocks = block_lengths(recipe)
+    trained = ["  Trained with block lengths " + ", ".join(map(str, sorted(blocks))) + "; any of them can be asked for when decoding."]
+    return [
+        f"* **Shape**: stock {family.architecture.removesuffix('ForCausalLM')}, hidden {shape['hidden']}, {shape['layers']} layers, "
+        f"{shape['heads']} heads of {shape['head_dim']}, feed-forward {shape['ffn']}, untied embeddings,",
+        f"  {shape['vocab']} tokens, {shape['positions']} positions; `model_type` is `{recipe['family']}`.",
+        *("  " + line.format(block=recipe["block_length"]) for line in ATTENTION[recipe["family"]]),
+        *(trained if blocks else []),
+        "* **Tokenizer**: byte-level BPE; single digits; a newline with its indentation is one token.",
+        f"* **Precision**: trained in float32 with bfloat16 matrix products, stored in bfloat16. **Seed** {recipe['seed']}.",
+    ]
+
+
+def start_lines(recipe: dict[str, Any]) -> list[str]:
+    """Where the weights came from, if not from scratch."""
+    if recipe["start"] is None:
+        return []
+    lines = [f"Begins with the weights of [{recipe['start']}](../{recipe['start']}/README.md)."]
+    if recipe["family"] in ("llada", "Dream"):
+        lines += [
+            "That model normalises queries and keys and this one does not: their projections take over the norms' average",
+            "effect, an approximation that the training repairs.",
+        ]
+    return [*lines, ""]
+
+
 def block_lengths(recipe: dict[str, Any]) -> set[int]:
-    """Block lengths that the last stage trains."""
+    """Block lengths that the last stage trains; none for next-token prediction."""
     return {int(length) for _, shares in recipe["stages"][-1]["blocks"] for length in shares}
 
 
@@ -145,7 +218,7 @@ def stage_table(record: dict[str, Any]) -> list[str]:
         rows.append(
             (
                 stage.name,
-                stage.objective.replace("_", " "),
+                stage.objective.replace("_", " ") + (f", {100 * stage.full_attention:.0f} % full attention" if stage.full_attention else ""),
                 blocks or "-",
                 f"{stage.rate} to {stage.rate * stage.last_rate:.4g}",
                 f"{100 * stage.drills:.0f} %",

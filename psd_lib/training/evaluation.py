@@ -19,6 +19,7 @@ DECODERS: tuple[dict[str, Any], ...] = (
     {"decoder": "confidence", "threshold": 0.9},
     {"decoder": "top_k", "k": 8},
 )
+AUTOREGRESSIVE = ({"decoder": "left_to_right"},)
 MONITOR = "monitor.jsonl"
 
 
@@ -27,16 +28,20 @@ def evaluate(
     names: Sequence[str],
     limit: int,
     split: str = "test",
-    decoders: Sequence[dict[str, Any]] = DECODERS,
+    decoders: Sequence[dict[str, Any]] | None = None,
     blocks: Sequence[int | None] = (None,),
 ) -> list[dict[str, Any]]:
     """Scores the model in `folder` on the first `limit` items of each task, for each decoder and block length.
+
+    `decoders` None: greedy, confidence 0.9 and blind top-8; for an autoregressive model left to right alone.
 
     One record per task, decoder and block length: n, correct (items whose scoring failed count in neither),
     accuracy with its 95 % Wilson interval (low, high), tpf (tokens before end-of-text per forward) and the mean
     number of tokens.
     """
     model = psd_lib.load(folder)
+    decoders = decoders or (AUTOREGRESSIVE if model.block_length == 1 else DECODERS)
+    cache = "none" if model.family.sees_future else "exact_block"
     records = []
     for name in names:
         task = tasks.get(name)
@@ -44,7 +49,8 @@ def evaluate(
         for options in decoders:
             for block in blocks:
                 out = psd_lib.generate(
-                    model, [e.prompt for e in items], batch_size=32, block_length=block, gen_length=task.gen_length, **options
+                    model, [e.prompt for e in items], batch_size=32, block_length=block,
+                    gen_length=task.gen_length, cache=cache, **options,
                 )
                 scores = task.score_many(zip(out.text, items, strict=True))
                 records.append(

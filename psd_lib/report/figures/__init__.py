@@ -1,13 +1,15 @@
 """Figures of the project: each function draws one and returns a `Plot`, which saves and shows itself.
 
-`calibration_figure` is for model cards: it takes plain arrays and returns a bare figure, which `write` saves.
+`calibration_figure` and `learning_curve_figure` are for model cards: they take plain data and return a bare figure, which
+`write` saves.
 """
 
 from psd_lib.report.figures.calibration import calibration_figure
+from psd_lib.report.figures.learning import learning_curve_figure
 from psd_lib.report.figures.order import strips
 from psd_lib.report.figures.scores import heatmap, precision, reliability
 from psd_lib.report.figures.steps import stages, survival
 from psd_lib.report.figures.style import Plot, write
 from psd_lib.report.figures.tradeoff import ledger, pareto, points
 
-__all__ = ["Plot", "calibration_figure", "heatmap", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival", "write"]  # fmt: skip
+__all__ = ["Plot", "calibration_figure", "heatmap", "learning_curve_figure", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival", "write"]  # fmt: skip
