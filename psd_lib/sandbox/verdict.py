@@ -1,0 +1,102 @@
+"""What goes into a check and what comes out: tests, limits, verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psd_lib.errors import UserError
+
+WALL_PER_CPU = 3.0
+SMALLEST_MEMORY = 64 * 1024**2
+FIELDS = ("source", "entry_point", "prelude")
+
+
+@dataclass(frozen=True)
+class Tests:
+    """A test program, trusted, which only the judge sees.
+
+    source: the program. entry_point: name of the tested function; `source` then defines `check(candidate)`, which gets
+    that function of the candidate (HumanEval). Without it the free names of `source` are names of the candidate (MBPP:
+    asserts joined by newlines). prelude: trusted code that runs first, such as helpers of the prompt or a set-up.
+    """
+
+    __test__ = False  # pytest collects classes of this name
+
+    source: str
+    entry_point: str | None = None
+    prelude: str = ""
+
+    @classmethod
+    def of(cls, task: Tests | Mapping[str, Any]) -> Tests:
+        """Takes tests as they are or from a mapping with the same keys; UserError on anything else."""
+        if isinstance(task, Mapping):
+            unknown = sorted(str(key) for key in task if key not in FIELDS)
+            if unknown or "source" not in task:
+                raise UserError(f"a task as a mapping needs the key source and may have entry_point and prelude, not {', '.join(unknown) or 'nothing'}.")
+            task = cls(task["source"], task.get("entry_point"), task.get("prelude") or "")
+        if not isinstance(task, Tests):
+            raise UserError(f"task must be Tests or a mapping with source, entry_point and prelude, not {type(task).__name__}.")
+        if not isinstance(task.source, str) or not isinstance(task.prelude, str):
+            raise UserError("source and prelude of a task must be texts.")
+        if task.entry_point is not None and not (isinstance(task.entry_point, str) and task.entry_point.isidentifier()):
+            raise UserError(f"entry_point must be the name of a function or None, not {task.entry_point!r}.")
+        return task
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a candidate may use.
+
+    cpu: seconds of CPU time, rounded up to whole ones; it decides, because it does not depend on what else the machine
+    does. wall: seconds on the clock for the whole check, for programs that wait; 3 times `cpu` plus 1 unless given.
+    memory: bytes of address space of each process.
+    """
+
+    cpu: float = 3.0
+    wall: float | None = None
+    memory: int = 1024**3
+
+    def __post_init__(self) -> None:
+        for name in ("cpu", "wall"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+                raise UserError(f"limit {name} must be a positive number of seconds, not {value!r}.")
+        if not isinstance(self.memory, int) or self.memory < SMALLEST_MEMORY:
+            raise UserError(f"limit memory must be at least {SMALLEST_MEMORY} bytes (the interpreter itself), not {self.memory!r}.")
+
+    @property
+    def cpu_seconds(self) -> int:
+        """The kernel's limit: whole seconds."""
+        return math.ceil(self.cpu)
+
+    @property
+    def wall_seconds(self) -> float:
+        """The limit on the clock."""
+        return self.wall if self.wall is not None else WALL_PER_CPU * self.cpu_seconds + 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found.
+
+    status: pass, fail, timeout, or infra (the sandbox failed: says nothing about the code and is never a zero).
+    reason: ok | assert | test_raised | candidate_raised | sandbox_denied | load_error | exit n | signal n | protocol |
+    cpu | wall | unsupported_test and others of infra; details follow a colon, in printable ASCII. cpu: seconds of CPU of the
+    candidate (of the judge as well where the check was stopped from outside); wall: seconds; memory: peak bytes of the
+    candidate, None if unknown; backend: bubblewrap | landlock | none.
+    """
+
+    status: str
+    reason: str
+    cpu: float
+    wall: float
+    memory: int | None
+    backend: str
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the code passed; None when the check says nothing about it."""
+        return None if self.status == "infra" else self.status == "pass"
