@@ -9,6 +9,7 @@ import psd_lib
 from psd_lib.decoding import DecodeConfig
 from psd_lib.decoding.exact_block import PackedForward
 from psd_lib.errors import UserError
+from psd_lib.models import FAMILIES
 from psd_lib.testing import tiny_model
 
 
@@ -29,6 +30,18 @@ def test_invariant_15_exact_block_decides_what_no_cache_decides(policy, depth, t
             assert (one.tokens, one.nfe, one.rows, one.stopped) == (other.tokens, other.nfe, other.rows, other.stopped)
             assert (one.trace.step == other.trace.step).all() and one.trace.iterations == other.trace.iterations
         assert cached.ledger.query_tokens < plain.ledger.query_tokens / 2
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if not family.sees_future])
+@pytest.mark.parametrize("depth", [0, 3])
+def test_invariant_15_holds_for_every_family_that_exact_block_fits(family, depth):
+    model, prompts = tiny_model(3, 1 if family == "qwen3" else 8, family=family), make_prompts(3)
+    options = {"policy": "confidence", "depth": depth, "gen_length": 29, "batch_size": 5, "threshold": 0.7}
+    plain, cached = (psd_lib.generate(model, prompts, cache=cache, **options) for cache in ("none", "exact_block"))
+    for one, other in zip(plain, cached):
+        assert (one.tokens, one.nfe, one.rows, one.stopped) == (other.tokens, other.nfe, other.rows, other.stopped)
+        assert (one.trace.step == other.trace.step).all()
+    assert cached.ledger.query_tokens < plain.ledger.query_tokens / 2
 
 
 def test_exact_block_scores_equal_those_without_a_cache():

@@ -86,7 +86,7 @@ BREAKAGES = {
     "missing folder": (lambda f: f.rename(f.parent / "gone"), "no checkpoint"),
     "no config": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
     "damaged config": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
-    "unknown family": (lambda f: edit_config(f, model_type="gpt2"), "model_type 'gpt2' is not supported; supported are: sdar"),
+    "unknown family": (lambda f: edit_config(f, model_type="gpt2"), "model_type 'gpt2' is not supported; supported are: sdar, llada, Dream"),
     "config lacks a field": (lambda f: edit_config(f, model_type="sdar") or drop(f, "head_dim"), "config.json lacks head_dim"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "has no weights"),
     "truncated": (lambda f: truncate(f / "model.safetensors"), "truncated or damaged"),

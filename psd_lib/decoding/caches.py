@@ -96,14 +96,28 @@ class FullForward:
         column = start[where[:, 0], where[:, 1]] + where[:, 2]
         sequence, node, row, column = to_device(canvas.ids.device, *rows.unbind(1), row, column)
         ids = canvas.ids[sequence].scatter(1, canvas.columns()[sequence], ask.tokens[sequence, node])[:, :size]
-        positions, blocks = canvas.positions[sequence, :size], canvas.blocks[sequence, :size]
-        visible = visibility(positions, blocks, self.denoiser.sees_future)
+        begin = canvas.start[sequence] + canvas.width * ask.complete.to(canvas.ids.device)[sequence, node]
+        positions = canvas.positions[sequence, :size]
+        visible = visibility(positions, sight(self.denoiser, canvas, sequence, begin, size), self.denoiser.sees_future)
         logits = self.denoiser.logits(ids, positions, visible, row, column)
         tokens = needed.sum(-1) * size
         return Answer(logits, tokens, tokens)
 
     def settle(self, node: Tensor) -> None:
         """Nothing is kept."""
+
+
+def sight(denoiser: Denoiser, canvas: Canvas, sequence: Tensor, begin: Tensor, size: int) -> Tensor:
+    """Block numbers `[R, size]` of the rows' first columns, for `visibility`; `begin` `[R]` is each row's current block.
+
+    With a causal context every column outside the current block is a block of its own.
+
+    Example, width 2, begin 2, size 5, causal context: blocks [0, 1, 2, 2, 4].
+    """
+    if not denoiser.causal_context:
+        return canvas.blocks[sequence, :size]
+    columns, begin = torch.arange(size, device=begin.device), begin[:, None]
+    return torch.where((columns >= begin) & (columns < begin + canvas.width), begin, columns)
 
 
 def visibility(positions: Tensor, blocks: Tensor, sees_future: bool) -> Tensor:

@@ -4,6 +4,11 @@ In a block-causal model a finished block never sees what comes later, so its K/V
 guessed contents of the current block: all states of a sequence lie side by side in one packed row, each sees the stored
 blocks and itself. A state that completes the block is followed by the next block's masks, which see it: so storing a
 finished block needs no call of its own (fused commit), and the number of calls is that of decoding without a cache.
+
+Where predictions are shifted, the first position of a block is predicted by the last position before it. A state's own
+segment does not hold that position, so its token runs once more, alone at the end of the row, and sees the stored blocks
+only. Behind a complete state it is simply the segment's last token. Models with a causal context finish a block causally:
+a complete state's own segment is run and stored with a triangular mask.
 """
 
 from __future__ import annotations
@@ -14,14 +19,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from psd_lib.decoding.caches import Answer, Ask, refuse, to_device, visibility
+from psd_lib.decoding.caches import Answer, Ask, refuse, sight, to_device, visibility
 from psd_lib.decoding.canvas import Canvas
 from psd_lib.decoding.denoiser import Denoiser, Layers
 
 
 @dataclass(frozen=True)
 class ExactBlock:
-    """Store finished blocks, pack the states of the current one. Exact for block-causal models, refused for others."""
+    """Store finished blocks, pack the states of the current one.
+
+    Exact where finished blocks never see what comes later (block-causal, or with a causal context), refused elsewhere.
+    """
 
     name: ClassVar[str] = "exact_block"
 
@@ -37,13 +45,14 @@ class Layout:
     """Where states lie in the packed rows of one call, on the device.
 
     A rows (active sequences) of K segments of W tokens: `sequence` `[A]`; `node` `[A, K]`, -1 for filling; `ahead`
-    `[A, K]`, 1 for the masks of the next block behind a complete state; `slot` `[S, N]` segment of each state's own
-    window; `row` `[S]` packed row of each sequence.
+    `[A, K]`, 1 for the masks of the next block behind a complete state; `done` `[A, K]`, 1 for the own window of a
+    complete state; `slot` `[S, N]` segment of each state's own window; `row` `[S]` packed row of each sequence.
     """
 
     sequence: Tensor
     node: Tensor
     ahead: Tensor
+    done: Tensor
     slot: Tensor
     row: Tensor
 
@@ -79,7 +88,8 @@ class PackedForward:
         where = ask.wanted.nonzero()
         row, column = to_device(canvas.ids.device, where[:, 0], ask.start[where[:, 0]] + where[:, 2])
         positions = canvas.positions[:, :size]
-        visible = visibility(positions, canvas.blocks[:, :size], sees_future=False)
+        blocks = sight(self.denoiser, canvas, torch.arange(len(positions), device=positions.device), canvas.start, size)
+        visible = visibility(positions, blocks, sees_future=False)
         made: Layers = []
         logits = self.denoiser.logits(canvas.ids[:, :size], positions, visible, row, column, new=made)
         spare = canvas.ids.shape[1] - size
@@ -107,49 +117,84 @@ class PackedForward:
     def _packed(self, ask: Ask) -> Answer:
         canvas, width = self.canvas, self.canvas.width
         layout, slot, counts = self._lay_out(ask)
-        tokens, positions, real = self._fill(ask.tokens, layout)
+        lead = self.denoiser.shift and bool((ask.wanted[..., 0] & ~ask.complete).any())
+        tokens, positions, real = self._fill(ask.tokens, layout, lead)
         past = int(ask.start[counts > 0].max())
         rows = layout.sequence
+        where = ask.wanted.nonzero()
+        segment = (slot + ask.complete)[where[:, 0], where[:, 1]]
+        column = segment * width + where[:, 2]
+        if lead:
+            first = (where[:, 2] == 0) & ~ask.complete[where[:, 0], where[:, 1]]
+            column = torch.where(first, layout.node.shape[1] * width + 1, column)
+        number = torch.zeros(len(counts), dtype=torch.long)
+        number[counts > 0] = torch.arange(int((counts > 0).sum()))
+        row, column = to_device(rows.device, number[where[:, 0]], column)
+        self.made, self.layout = [], layout
+        stored = [(keys[rows, :, :past], values[rows, :, :past]) for keys, values in self.store]
+        visible = self._visible(layout, real, past, lead)
+        logits = self.denoiser.logits(tokens, positions, visible, row, column, stored, self.made)
+        query = counts * width + lead * (counts > 0)
+        return Answer(logits, query, query + ask.start * (counts > 0))
+
+    def _visible(self, layout: Layout, real: Tensor, past: int, lead: bool) -> Tensor:
+        """What the packed queries see of the stored columns and of each other, bool `[A, 1, Q, past + Q]`.
+
+        Example, width 2, one complete state (own window `a`, the masks behind it `b`), lead token `l`, one stored column::
+
+            query   stored  a a b b l
+            a            1  1 1 . . .      (1 . with a causal context)
+            a            1  1 1 . . .
+            b            1  1 1 1 1 .
+            b            1  1 1 1 1 .
+            l            1  . . . . .
+        """
+        canvas, width, rows = self.canvas, self.canvas.width, layout.sequence
         seen = (torch.arange(past, device=rows.device) < canvas.start[rows, None]) & (canvas.positions[rows, :past] >= 0)
         same = layout.node[:, :, None] == layout.node[:, None, :]
         packed = (same & (layout.ahead[:, :, None] >= layout.ahead[:, None, :])).repeat_interleave(width, 1)
         packed = packed.repeat_interleave(width, 2) & real[:, None, :]
-        seen = seen[:, None, :].expand(-1, packed.shape[1], -1)
-        where = ask.wanted.nonzero()
-        segment = (slot + ask.complete)[where[:, 0], where[:, 1]]
-        number = torch.zeros(len(counts), dtype=torch.long)
-        number[counts > 0] = torch.arange(int((counts > 0).sum()))
-        row, column = to_device(rows.device, number[where[:, 0]], segment * width + where[:, 2])
-        self.made, self.layout = [], layout
-        stored = [(keys[rows, :, :past], values[rows, :, :past]) for keys, values in self.store]
-        visible = torch.cat([seen, packed], -1)[:, None]
-        logits = self.denoiser.logits(tokens, positions, visible, row, column, stored, self.made)
-        return Answer(logits, counts * width, counts * width + ask.start * (counts > 0))
+        if self.denoiser.causal_context:
+            order = torch.arange(packed.shape[1], device=rows.device)
+            later = (order[:, None] < order) & (order[:, None] // width == order // width)
+            packed &= ~(later & layout.done.bool().repeat_interleave(width, 1)[:, :, None])
+        if lead:
+            packed = torch.nn.functional.pad(packed, (0, 1, 0, 1))
+            packed[:, -1, -1] = ~seen.any(-1)  # a query without a key is undefined in some kernels
+        return torch.cat([seen[:, None, :].expand(-1, packed.shape[1], -1), packed], -1)[:, None]
 
     def _lay_out(self, ask: Ask) -> tuple[Layout, Tensor, Tensor]:
         """The layout, and on the host each state's segment `[S, N]` and each sequence's number of segments `[S]`."""
         needed = ask.wanted.any(-1)
-        size = needed.long() + (needed & ask.complete)
+        # shifted blocks of one token are predicted by the finished block itself: autoregressive decoding
+        follow = needed & ask.complete if self.canvas.width > 1 or not self.denoiser.shift else torch.zeros_like(needed)
+        size = needed.long() + follow
         slot, counts = size.cumsum(1) - size, size.sum(1)
         active = counts.nonzero()[:, 0]
         row = torch.zeros_like(counts)
         row[active] = torch.arange(len(active))
         node = torch.full((len(active), int(counts.max())), -1)
-        ahead = torch.zeros_like(node)
-        for part, mask in ((0, needed), (1, needed & ask.complete)):
+        ahead, done = torch.zeros_like(node), torch.zeros_like(node)
+        for part, mask in ((0, needed), (1, follow)):
             sequence, number = mask.nonzero().unbind(1)
             segment = slot[sequence, number] + part
             node[row[sequence], segment] = number
             ahead[row[sequence], segment] = part
-        layout = Layout(*to_device(self.canvas.ids.device, active, node, ahead, slot, row))
+            done[row[sequence], segment] = ask.complete[sequence, number].long() * (1 - part)
+        layout = Layout(*to_device(self.canvas.ids.device, active, node, ahead, done, slot, row))
         return layout, slot, counts
 
-    def _fill(self, nodes: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
-        """Token ids, positions and which keys exist, each `[A, K * W]`."""
+    def _fill(self, nodes: Tensor, layout: Layout, lead: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Token ids and positions `[A, Q]`, Q = K * W and the lead token; which keys exist `[A, K * W]`."""
         canvas = self.canvas
         own = nodes[layout.sequence[:, None], layout.node.clamp(min=0)]
         following, _ = canvas.window(ahead=1)
         tokens = torch.where(layout.ahead[..., None] == 1, following[layout.sequence][:, None], own)
         columns = canvas.columns()[layout.sequence][:, None] + canvas.width * layout.ahead[..., None]
         positions = columns - canvas.pad[layout.sequence, None, None]
-        return tokens.flatten(1), positions.flatten(1), (columns < canvas.end).flatten(1)
+        tokens, positions, real = tokens.flatten(1), positions.flatten(1), (columns < canvas.end).flatten(1)
+        if lead:
+            before = (canvas.start[layout.sequence, None] - 1).clamp(min=0)
+            tokens = torch.cat([tokens, canvas.ids[layout.sequence].gather(1, before)], 1)
+            positions = torch.cat([positions, before - canvas.pad[layout.sequence, None]], 1)
+        return tokens, positions, real

@@ -19,7 +19,7 @@ class NetworkDenoiser:
     def __init__(self, network: nn.Module, family: Family, mask_id: int, eos_ids: tuple[int, ...], vocab_size: int):
         self.network, self.family = network.eval(), family
         self.mask_id, self.eos_ids, self.vocab_size = mask_id, eos_ids, vocab_size
-        self.sees_future = family.sees_future
+        self.sees_future, self.causal_context, self.shift = family.sees_future, family.causal_context, family.shift
 
     @property
     def device(self) -> torch.device:
@@ -30,14 +30,16 @@ class NetworkDenoiser:
     def logits(self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor,
                stored: Layers | None = None, new: Layers | None = None) -> Tensor:  # fmt: skip
         """Raw logits `[n, V]` at (`row`, `column`); shapes and meaning as in `psd_lib.decoding.denoiser.Denoiser`."""
+        if visible.dim() != 4 or visible.dtype != torch.bool or self.network.config._attn_implementation != "sdpa":
+            raise TypeError("stock classes obey bool masks only in four dimensions and with sdpa; others are silently not masks.")
         hidden = self.network.model(
             input_ids=ids,
             attention_mask=visible,
             position_ids=positions.clamp(min=0),
-            past_key_values=None if new is None else Feed(stored, new),
+            past_key_values=None if stored is None and new is None else Feed(stored, [] if new is None else new),
             use_cache=False,
         ).last_hidden_state
-        return self.network.lm_head(hidden[row, column - int(self.family.shift)])
+        return self.network.lm_head(hidden[row, column - int(self.shift)])
 
 
 class Feed:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from psd_lib.errors import UserError
+from psd_lib.models import configs
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,15 @@ class Family:
 
     `architecture` and `config_class` are names in `transformers`; `config` turns the raw `config.json` into that class's
     arguments. `sees_future`: attention is fully bidirectional (else block-causal: a position sees its own block and
-    everything before it). `absolute_blocks`: blocks are counted from position 0, so the first decoded block may begin
+    everything before it). `causal_context`: only the block being decoded is bidirectional, everything before it sees no
+    further than itself. `absolute_blocks`: blocks are counted from position 0, so the first decoded block may begin
     with prompt tokens (else from the prompt's end). `shift`: the prediction for position i is read at i - 1.
+    `names`: tensor names of the checkpoint and of the stock class, `{i}` any number; other names are the same in both.
+    `fused`: layers whose q, k and v projections are stored as one tensor. `told_by`: the config field that tells the
+    family from another one of the same `model_type`.
     """
 
+    name: str
     model_type: str
     architecture: str
     config_class: str
@@ -29,32 +35,55 @@ class Family:
     absolute_blocks: bool
     shift: bool
     default_block_length: int
+    causal_context: bool = False
+    names: tuple[tuple[str, str], ...] = ()
+    fused: bool = False
+    told_by: str | None = None
 
 
-def _pick(raw: dict, *names: str) -> dict:
-    """Selected fields only: raw configs carry flags that would leak into the stock class."""
-    missing = [name for name in names if name not in raw]
-    if missing:
-        raise UserError(f"config.json lacks {', '.join(missing)}; a checkpoint of model_type {raw.get('model_type')!r} has them.")
-    return {name: raw[name] for name in names}
-
-
-def _qwen3(raw: dict) -> dict:
-    fields = _pick(
-        raw, "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-        "num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps",
-    )  # fmt: skip
-    theta = raw.get("rope_theta") or raw.get("rope_parameters", {}).get("rope_theta")
-    if theta is None:
-        raise UserError("config.json lacks rope_theta; a checkpoint of model_type 'sdar' has it.")
-    return {**fields, "rope_parameters": {"rope_type": "default", "rope_theta": float(theta)}, "tie_word_embeddings": False}
-
+_LAYER, _BLOCK = "model.layers.{i}.", "model.transformer.blocks.{i}."
+LLADA_NAMES = (
+    ("model.transformer.wte.weight", "model.embed_tokens.weight"),
+    ("model.transformer.ln_f.weight", "model.norm.weight"),
+    ("model.transformer.ff_out.weight", "lm_head.weight"),
+    (_BLOCK + "attn_norm.weight", _LAYER + "input_layernorm.weight"),
+    (_BLOCK + "ff_norm.weight", _LAYER + "post_attention_layernorm.weight"),
+    (_BLOCK + "q_proj.weight", _LAYER + "self_attn.q_proj.weight"),
+    (_BLOCK + "k_proj.weight", _LAYER + "self_attn.k_proj.weight"),
+    (_BLOCK + "v_proj.weight", _LAYER + "self_attn.v_proj.weight"),
+    (_BLOCK + "attn_out.weight", _LAYER + "self_attn.o_proj.weight"),
+    (_BLOCK + "ff_proj.weight", _LAYER + "mlp.gate_proj.weight"),
+    (_BLOCK + "up_proj.weight", _LAYER + "mlp.up_proj.weight"),
+    (_BLOCK + "ff_out.weight", _LAYER + "mlp.down_proj.weight"),
+)
+LLADA2_NAMES = (
+    ("model.word_embeddings.weight", "model.embed_tokens.weight"),
+    (_LAYER + "attention.dense.weight", _LAYER + "self_attn.o_proj.weight"),
+    (_LAYER + "attention.query_layernorm.weight", _LAYER + "self_attn.q_norm.weight"),
+    (_LAYER + "attention.key_layernorm.weight", _LAYER + "self_attn.k_norm.weight"),
+    (_LAYER + "mlp.gate.expert_bias", _LAYER + "mlp.gate.e_score_correction_bias"),
+)
 
 FAMILIES: dict[str, Family] = {
-    family.model_type: family
+    family.name: family
     for family in (
-        Family("sdar", "Qwen3ForCausalLM", "Qwen3Config", _qwen3, sees_future=False, absolute_blocks=True, shift=False,
-               default_block_length=4),
+        Family("sdar", "sdar", "Qwen3ForCausalLM", "Qwen3Config", configs.qwen3, sees_future=False, absolute_blocks=True,
+               shift=False, default_block_length=4),
+        Family("llada", "llada", "LlamaForCausalLM", "LlamaConfig", configs.llada, sees_future=True, absolute_blocks=False,
+               shift=False, default_block_length=32, names=LLADA_NAMES),
+        Family("Dream", "Dream", "Qwen2ForCausalLM", "Qwen2Config", configs.qwen2, sees_future=True, absolute_blocks=False,
+               shift=True, default_block_length=32),
+        Family("PanguEmbedded", "PanguEmbedded", "LlamaForCausalLM", "LlamaConfig", configs.pangu, sees_future=False,
+               absolute_blocks=False, shift=True, default_block_length=32, causal_context=True),
+        Family("Fast_dLLM_Qwen", "Fast_dLLM_Qwen", "Qwen2ForCausalLM", "Qwen2Config", configs.qwen2, sees_future=False,
+               absolute_blocks=True, shift=True, default_block_length=32),
+        Family("llada_moe", "llada", "Qwen3MoeForCausalLM", "Qwen3MoeConfig", configs.llada_moe, sees_future=True,
+               absolute_blocks=False, shift=False, default_block_length=32, told_by="num_experts"),
+        Family("llada2_moe", "llada2_moe", "Glm4MoeForCausalLM", "Glm4MoeConfig", configs.llada2, sees_future=False,
+               absolute_blocks=True, shift=False, default_block_length=32, names=LLADA2_NAMES, fused=True),
+        # an autoregressive model: a block of one token, predicted by the one before it
+        Family("qwen3", "qwen3", "Qwen3ForCausalLM", "Qwen3Config", configs.qwen3, sees_future=False, absolute_blocks=True,
+               shift=True, default_block_length=1),
     )
 }  # fmt: skip
 
@@ -62,6 +91,9 @@ FAMILIES: dict[str, Family] = {
 def family_of(raw: dict) -> Family:
     """The family of a raw `config.json`. Raises UserError for a model_type that is not in the table."""
     model_type = raw.get("model_type")
-    if model_type not in FAMILIES:
-        raise UserError(f"model_type {model_type!r} is not supported; supported are: {', '.join(FAMILIES)}.")
-    return FAMILIES[model_type]
+    same = [family for family in FAMILIES.values() if family.model_type == model_type]
+    told = [family for family in same if family.told_by and family.told_by in raw] or [f for f in same if not f.told_by]
+    if not told:
+        known = ", ".join(dict.fromkeys(family.model_type for family in FAMILIES.values()))
+        raise UserError(f"model_type {model_type!r} is not supported; supported are: {known}.")
+    return told[0]

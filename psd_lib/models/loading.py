@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import transformers
-from safetensors import SafetensorError
-from transformers.utils import logging as log
 
 from psd_lib.errors import UserError
 from psd_lib.models.denoiser import NetworkDenoiser
 from psd_lib.models.families import Family, family_of
+from psd_lib.models.weights import network
 from psd_lib.paths import MODELS, ROOT
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -60,18 +57,18 @@ def load(path_or_repo: str | Path, revision: str | None = None, dtype: str = "fl
     folder = locate(path_or_repo, revision)
     raw = _config(folder)
     family = family_of(raw)
-    network = _network(folder, raw, family, DTYPES[dtype])
-    network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    loaded = network(folder, raw, family, DTYPES[dtype])
+    loaded.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     tokenizer = _tokenizer(folder)
     mask_id = raw.get("mask_token_id", tokenizer.mask_token_id)
     eos = raw.get("eos_token_id", tokenizer.eos_token_id)
     if mask_id is None or eos is None:
         raise UserError(f"{folder}: neither config.json nor the tokenizer names a mask token and an end-of-sequence token.")
     eos_ids = tuple(eos) if isinstance(eos, list) else (eos,)
-    denoiser = NetworkDenoiser(network, family, mask_id, eos_ids, min(len(tokenizer), network.config.vocab_size))
+    denoiser = NetworkDenoiser(loaded, family, mask_id, eos_ids, min(len(tokenizer), loaded.config.vocab_size))
     return Model(
         folder.name, denoiser, tokenizer, family, int(raw.get("block_size", family.default_block_length)),
-        network.config.max_position_embeddings, fingerprint(folder),
+        loaded.config.max_position_embeddings, fingerprint(folder),
     )  # fmt: skip
 
 
@@ -118,45 +115,6 @@ def _config(folder: Path) -> dict:
         return json.loads(path.read_text())
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it from the checkpoint's source.") from error
-
-
-def _network(folder: Path, raw: dict, family: Family, dtype: torch.dtype) -> torch.nn.Module:
-    architecture = getattr(transformers, family.architecture)
-    config = getattr(transformers, family.config_class)(**family.config(raw))
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(f"{folder} has no weights: model.safetensors (or its shards) is missing.")
-    small = sum(path.stat().st_size for path in folder.glob("*.safetensors")) < 1 << 30
-    try:
-        with _quiet(bar=not small):
-            network, report = architecture.from_pretrained(
-                folder, config=config, dtype=dtype, attn_implementation="sdpa", output_loading_info=True,
-                local_files_only=True, ignore_mismatched_sizes=True,
-            )  # fmt: skip
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{folder}: the weights cannot be read, the file is truncated or damaged ({error}).") from error
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report[problem]:
-            names = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report[problem])
-            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            what = problem.split("_")[0].replace("mismatched", "wrong-shape")
-            raise UserError(f"{folder}: {what} tensors {shown}; they do not fit the config of a {family.model_type} checkpoint.")
-    return network
-
-
-@contextmanager
-def _quiet(bar: bool) -> Iterator[None]:
-    """Silence what transformers logs (a report of tensors that do not fit, which `_network` says in one sentence) and,
-    unless `bar`, its progress bar."""
-    level, shown = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    if not bar:
-        log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(level)
-        if shown:
-            log.enable_progress_bar()
 
 
 def _tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
