@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import psd_lib
@@ -30,14 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"psd {psd_lib.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    reproduce = commands.add_parser("reproduce", help="execute the notebooks: every table and figure")
-    reproduce.add_argument("--tier", default="mini", help="how much to run, see data/configs/tiers.yaml (default: mini)")
-    reproduce.add_argument("--notebooks", default="*", metavar="PATTERN", help="only those that match, e.g. '20*'")
-    reproduce.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each task")
-    reproduce.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="set a notebook parameter")
-    reproduce.add_argument("--in-place", action="store_true", help="refresh the outputs kept in notebooks/ (their own tier)")
-    reproduce.set_defaults(run=_reproduce)
-
+    _add_reproduce(commands)
     generate = commands.add_parser("generate", help="decode a prompt", epilog="Options of the decoder: psd decoders.")
     generate.add_argument("prompt", nargs="+", help="one or more prompts")
     generate.add_argument("--model", default="mini-sdar", help="embedded name, folder or Hub repository (default: mini-sdar)")
@@ -71,12 +65,47 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_reproduce(commands: argparse._SubParsersAction) -> None:
+    reproduce = commands.add_parser(
+        "reproduce", help="execute the notebooks: every table and figure",
+        description="Decode what is missing, execute the notebooks, publish rows, tables and claims of a tier. A run that is "
+        "stopped goes on where it was. Tier paper needs a GPU: it checks what is there, prints a cost estimate from measured "
+        "calls, then decodes.",
+        epilog="With --models, --tasks, --profile, --data-dir or --dtype the tier's published tables are left alone: results go to a "
+        "folder of their own under data/results, which is printed.",
+    )  # fmt: skip
+    reproduce.add_argument("--tier", default="mini", help="how much to run, see data/configs/tiers.yaml (default: mini)")
+    reproduce.add_argument("--notebooks", default="*", metavar="PATTERN", help="only those that match, e.g. '20*'")
+    reproduce.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each task")
+    reproduce.add_argument("--models", metavar="A,B", help="these instead: embedded names, folders or Hub repositories")
+    reproduce.add_argument("--tasks", metavar="A,B", help="these instead, see psd tasks")
+    reproduce.add_argument("--profile", help="the benchmarks' protocol, see data/profiles")
+    reproduce.add_argument("--data-dir", metavar="DIR", help="folder with the benchmarks' files (default: the Hub)")
+    reproduce.add_argument("--dtype", help="load weights as float32, bfloat16 or float16")
+    reproduce.add_argument("--dry-run", action="store_true", help="end after the checks and the cost estimate")
+    reproduce.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="set a notebook parameter")
+    reproduce.add_argument("--in-place", action="store_true", help="refresh the outputs kept in notebooks/ (their own tier)")
+    reproduce.set_defaults(run=_reproduce)
+
+
 def _reproduce(parsed: argparse.Namespace) -> None:
+    from psd_lib.runs import Tier
     from psd_lib.runs.reproduce import reproduce
 
-    parameters = _options(parsed.parameter)
-    for sentence in reproduce(parsed.tier, parsed.notebooks, parsed.limit, parsed.in_place, parameters):
+    full = Tier.load(parsed.tier)
+    tier = full.narrow(
+        limit=parsed.limit, models=_list(parsed.models), tasks=_list(parsed.tasks), profile=parsed.profile,
+        data_dir=parsed.data_dir and str(Path(parsed.data_dir).expanduser().resolve()), dtype=parsed.dtype,
+    )  # fmt: skip
+    if tier is not full:
+        print(f"results of this narrowed run go to {tier.folder}, those of tier {full.name} stay as they are", file=sys.stderr)
+    for sentence in reproduce(tier, parsed.notebooks, parsed.in_place, _options(parsed.parameter), parsed.dry_run):
         print(sentence)
+
+
+def _list(text: str | None) -> tuple[str, ...] | None:
+    """The entries of a comma-separated option; None where it is not given."""
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _generate(parsed: argparse.Namespace) -> None:
@@ -99,7 +128,7 @@ def _tasks(parsed: argparse.Namespace) -> None:
     from psd_lib import tasks
     from psd_lib.tasks import fixed
 
-    for task in [tasks.get(name) for name in parsed.name or tasks.names()]:
+    for task in [tasks.get(name) for name in parsed.name or tasks.embedded()]:
         print(f"{task.name}: {fixed.write(task)}")
 
 

@@ -10,13 +10,15 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 LINES = 10
+SILENCE = 300  # seconds after which a log gets a line in any case
 FILE_VARIABLE = "PSD_PROGRESS_FILE"
 
 
 def progress(iterable: Iterable[Item], total: int | None = None, label: str = "") -> Iterator[Item]:
     """Yield the items of `iterable` and show how far it is.
 
-    A terminal gets a tqdm bar on stderr; a log gets at most about ten lines; TQDM_DISABLE=1 silences both.
+    A terminal gets a tqdm bar on stderr; a log gets about ten lines, or one every five minutes where that is more, with
+    the rate and the time left at that rate; TQDM_DISABLE=1 silences both.
     If PSD_PROGRESS_FILE names a file, lines go there instead, whatever else is set: so a notebook's kernel reports
     to the process that runs it without leaving a trace in the notebook.
     """
@@ -39,19 +41,34 @@ def silenced() -> bool:
 
 
 def _lines(iterable: Iterable[Item], total: int | None, label: str, file: str | None) -> Iterator[Item]:
-    start = time.monotonic()
+    start = last = time.monotonic()
     stride = max(1, -(-total // LINES)) if total else 0
     next_line = stride or 1
     for done, item in enumerate(iterable, start=1):
         yield item
-        if done < next_line and done != total:
+        now = time.monotonic()
+        if done < next_line and done != total and now - last < SILENCE:
             continue
         # Without a known total the gaps double, so an endless stream still writes few lines.
-        next_line = done + (stride or done)
-        share = f"{done}/{total}" if total else f"{done}"
-        line = f"{label or 'progress'}: {share}, {time.monotonic() - start:.0f} s"
+        next_line, last = done + (stride or done), now
+        line = f"{label or 'progress'}: {_said(done, total, now - start)}"
         if file:
             with open(file, "a", encoding="utf-8") as log:
                 log.write(line + "\n")
         else:
             print(line, file=sys.stderr, flush=True)
+
+
+def _said(done: int, total: int | None, seconds: float) -> str:
+    """What a line says, e.g. `3/10, 6 s, 0.5 a second, 14 s left`."""
+    rate = done / max(seconds, 1e-9)
+    pace = f"{rate:.3g} a second" if rate >= 1 else f"{duration(1 / rate)} each"
+    parts = [f"{done}/{total}" if total else f"{done}", duration(seconds), pace]
+    return ", ".join([*parts, *([f"{duration((total - done) / rate)} left"] if total and done < total else [])])
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `0.4 s`, `35 s`, `12 min`, `3.4 h`."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

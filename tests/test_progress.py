@@ -2,7 +2,8 @@
 
 import pytest
 
-from psd_lib.progress import FILE_VARIABLE, progress
+from psd_lib import progress as module
+from psd_lib.progress import FILE_VARIABLE, duration, progress
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +46,24 @@ def test_lines_come_when_items_are_done_not_before(capsys):
     assert capsys.readouterr().err == ""
     next(steps)
     assert capsys.readouterr().err.startswith("work: 1/2")
+
+
+def test_a_line_says_the_rate_and_the_time_left(monkeypatch, capsys):
+    clock = iter([0.0, 20.0, 40.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    list(progress(range(2), label="work"))
+    assert capsys.readouterr().err.splitlines() == ["work: 1/2, 20 s, 20 s each, 20 s left", "work: 2/2, 40 s, 20 s each"]
+
+
+def test_slow_work_is_heard_of_before_its_tenth_is_done(monkeypatch, capsys):
+    clock = iter([0.0, 100.0, 400.0, 450.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    steps = progress(range(1000), label="work")
+    for _ in range(4):
+        next(steps)
+    assert capsys.readouterr().err.splitlines() == ["work: 2/1000, 7 min, 3 min each, 55.4 h left"]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (99.6, "100 s"), (100, "2 min"), (5999, "100 min"), (6000, "1.7 h")])
+def test_durations_are_said_as_people_say_them(seconds, said):
+    assert duration(seconds) == said

@@ -13,13 +13,14 @@ import toy
 import psd_lib
 from psd_lib import paths, tasks
 from psd_lib.errors import UserError
-from psd_lib.runs import ExperimentConfig, experiment, run
+from psd_lib.runs import ExperimentConfig, Tier, experiment, run
 from psd_lib.runs.config import digest
 from psd_lib.runs.experiments import collect
 from psd_lib.runs.runner import rescore
 from psd_lib.runs.store import read
 
-FIELDS = """version config_hash model model_fingerprint task split data_hash decoder label decode exact example_id
+FIELDS = """version config_hash model model_fingerprint model_family dtype task split data_hash profile postprocessing
+decoder label decode exact example_id
 completion tokens token_ids_hash correct answer reason nfe rows query_tokens model_ms loop_ms stopped step_stats
 provenance""".split()
 
@@ -115,7 +116,7 @@ def test_damage_stops_the_run_before_it_decodes_and_deletes_nothing(tmp_path, to
 
 
 def test_scores_are_a_function_of_rows(tmp_path, toy_task, tiny_model):
-    rows = list(collect(toy.CONFIG, 6, tmp_path, loader=lambda name: tiny_model).rows.values())
+    rows = list(collect(toy.CONFIG, Tier("toy", 6), tmp_path, loader=lambda name: tiny_model).rows.values())
     assert rescore(rows, toy_task, toy_task.load("test")) == rows
 
 

@@ -7,8 +7,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from psd_lib.errors import UserError
-from psd_lib.paths import ROOT
-from psd_lib.runs import notebooks, reproduce as job
+from psd_lib import paths
+from psd_lib.runs import Tier, notebooks, reproduce as job
 
 PARAMETERS = 'TIER: str = "smoke"\nN: int = 3\nSHARE: float = 0.5\nFAST: bool = True\nMANY: list[int] = [1]\nLOOSE = 1'
 
@@ -57,8 +57,8 @@ def test_notebooks_are_found_by_name_in_order(tmp_path):
 
 
 def test_an_executed_copy_has_results_and_nothing_of_the_machine(tmp_path):
-    cell = "from pathlib import Path\nfrom psd_lib.paths import ROOT\nfrom psd_lib.progress import progress\n"
-    cell += "for _ in progress(range(3), label='work'): pass\nprint(N, Path.cwd().name, ROOT / 'figures')"
+    cell = "from pathlib import Path\nfrom psd_lib import paths\nfrom psd_lib.progress import progress\n"
+    cell += "for _ in progress(range(3), label='work'): pass\nprint(N, Path.cwd().name, paths.ROOT / 'figures')"
     output, lines = tmp_path / "out" / "10_one.ipynb", []
     before = dict(os.environ)
     notebooks.execute(notebook(tmp_path, cell), output, {"N": 7}, lines.append)
@@ -69,7 +69,7 @@ def test_an_executed_copy_has_results_and_nothing_of_the_machine(tmp_path):
     assert [cell.execution_count for cell in book.cells] == [1, 2, 3]
     assert [line.split(",")[0] for line in lines] == ["work: 1/3", "work: 2/3", "work: 3/3"]
     text = output.read_text()
-    assert str(ROOT) not in text
+    assert str(paths.ROOT) not in text
     assert "papermill" not in text
     assert list(output.parent.iterdir()) == [output]
 
@@ -87,33 +87,31 @@ def test_a_failing_cell_is_one_sentence_and_leaves_the_last_good_copy(tmp_path):
 def test_the_job_refuses_before_it_runs_anything(tmp_path, monkeypatch):
     notebook(tmp_path, "print(1)")
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(job, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     for arguments, sentence in [
-        ({"tier": "large"}, "Unknown tier 'large'"),
-        ({"tier": "smoke", "limit": 0}, "limit"),
         ({"tier": "smoke", "pattern": "99"}, "No notebook matches"),
         ({"tier": "smoke", "parameters": {"M": 1}}, "no parameter 'M'"),
         ({"tier": "mini", "in_place": True}, "keeps outputs of TIER"),
     ]:
         with pytest.raises(UserError, match=sentence):
-            job.reproduce(**arguments)
+            job.reproduce(**{**arguments, "tier": Tier.load(arguments["tier"])})
     assert not (tmp_path / "results").exists()
 
 
 def test_the_job_leaves_sources_alone_unless_told_to_refresh_them(tmp_path, monkeypatch):
     path = notebook(tmp_path, "print(TIER, N)")
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(job, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     source = path.read_text()
-    job.reproduce("smoke", limit=2, parameters={"N": 5})
+    job.reproduce(Tier.load("smoke").narrow(limit=2), parameters={"N": 5})
     copy = tmp_path / "results" / "smoke:2" / "notebooks" / path.name
     assert path.read_text() == source
     assert nbformat.read(copy, as_version=4).cells[-1].outputs[0].text == "smoke:2 5\n"
-    monkeypatch.setattr(job, "publish_tier", lambda tier: [f"published {tier}"])
-    assert job.reproduce("smoke", in_place=True)[-1] == "published smoke"
+    monkeypatch.setattr(job, "publish_tier", lambda tier: [f"published {tier.name}"])
+    assert job.reproduce(Tier.load("smoke"), in_place=True)[-1] == "published smoke"
     first = path.read_text()
     assert nbformat.read(path, as_version=4).cells[-1].outputs[0].text == "smoke 3\n"
-    job.reproduce("smoke", in_place=True)
+    job.reproduce(Tier.load("smoke"), in_place=True)
     assert path.read_text() == first
 
 

@@ -25,38 +25,15 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def config_hash(fingerprint: str, task: str, split: str, data_hash: str, decode: Mapping[str, Any]) -> str:
-    """Name everything that decides a row besides its example, so equal work is found again across experiments."""
+def config_hash(fingerprint: str, task: str, split: str, data_hash: str, decode: Mapping[str, Any],
+                **more: str | None) -> str:  # fmt: skip
+    """Name everything that decides a row besides its example, so equal work is found again across experiments.
+
+    `more` names what only some rows have (dtype, profile); None is as if it were not there, so that rows written before
+    it existed keep their names.
+    """
     parts = {"version": ROW_VERSION, "model": fingerprint, "task": task, "split": split, "data": data_hash}
-    return digest({**parts, "decode": decode})
-
-
-@dataclass(frozen=True)
-class Tier:
-    """How much of every experiment is run: the first `limit` examples of each task."""
-
-    name: str
-    limit: int
-
-    @classmethod
-    def load(cls, name: str, folder: Path | None = None) -> Tier:
-        """Read a tier from tiers.yaml; `mini:8` is the tier mini cut to 8 examples per task.
-
-        Raises UserError on an unknown name, listing the known ones, and on a limit that is no number of at least 1.
-        """
-        known = _read(TIERS, folder)
-        base, _, cut = str(name).partition(":")
-        if base not in known:
-            raise UserError(f"Unknown tier {name!r}: use one of {', '.join(known)}, or e.g. {next(iter(known))}:2 for fewer examples.")
-        if cut and not cut.isdecimal():
-            raise UserError(f"Tier {name!r} must end in a whole number of examples after the colon.")
-        try:
-            tier = cls(name, **{**known[base], **({"limit": int(cut)} if cut else {})})
-        except TypeError:
-            raise UserError(f"Tier {base!r} in {TIERS}.yaml must be `limit: <number>`, not {known[base]!r}.") from None
-        if isinstance(tier.limit, bool) or not isinstance(tier.limit, int) or tier.limit < 1:
-            raise UserError(f"limit of tier {name!r} must be a whole number of at least 1, not {tier.limit!r}.")
-        return tier
+    return digest({**parts, "decode": decode, **{key: value for key, value in more.items() if value is not None}})
 
 
 @dataclass(frozen=True)
@@ -79,7 +56,7 @@ class ExperimentConfig:
     @classmethod
     def load(cls, name: str, folder: Path | None = None) -> ExperimentConfig:
         """Read `<name>.yaml`; UserError on an unknown experiment, a missing or unknown key, or a mistyped value."""
-        data = _read(name, folder)
+        data = read_yaml(name, folder)
         accepted = [key for key in cls.__dataclass_fields__ if key != "name"]
         unknown = [key for key in data if key not in accepted]
         missing = [key for key in accepted if key not in data and key not in ("options", "split")]
@@ -118,7 +95,8 @@ def _product(entry: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     return (dict(zip(entry, choice, strict=True)) for choice in itertools.product(*values))
 
 
-def _read(name: str, folder: Path | None) -> dict[str, Any]:
+def read_yaml(name: str, folder: Path | None) -> dict[str, Any]:
+    """Read `<name>.yaml` of data/configs or of `folder`; UserError where it is missing or no mapping."""
     path = (folder or CONFIGS) / f"{name}.yaml"
     if not path.is_file():
         raise UserError(f"Unknown experiment {name!r}: use one of {', '.join(names(folder)) or 'none, there is no file'}.")

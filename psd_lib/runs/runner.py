@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from psd_lib.errors import UserError
 from psd_lib.runs.config import ROW_VERSION, config_hash, digest
+from psd_lib.runs.sources import Source
 from psd_lib.runs.store import Attempt, Contents, Row
 
 if TYPE_CHECKING:
     from psd_lib import generation
     from psd_lib.decoding import DecodeConfig
-    from psd_lib.models import Model
     from psd_lib.tasks import Example, Score, Task
 
 BATCH_SIZE = 16
+CRASHES_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
 class Unit:
     """One model with one decoder on the first `examples` of one task: what shares a config hash."""
 
-    model: Model
+    model: Source
     task: Task
     split: str
     config: DecodeConfig
@@ -36,8 +38,14 @@ class Unit:
 
     @cached_property
     def hash(self) -> str:
-        """Name of everything that decides the rows besides the example."""
-        return config_hash(self.model.fingerprint, self.task.name, self.split, self.data_hash, self.config.to_dict())
+        """Name of everything that decides the rows besides the example.
+
+        What a task leaves out (a profile) and the usual dtype are not part of it. Nor is how completions are judged: a
+        new version of that judges the stored completions again.
+        """
+        dtype = None if self.model.dtype == "float32" else self.model.dtype
+        return config_hash(self.model.fingerprint, self.task.name, self.split, self.data_hash, self.config.to_dict(),
+                           dtype=dtype, profile=profile_of(self.task))  # fmt: skip
 
     def batches(self, contents: Contents, size: int = BATCH_SIZE) -> Iterator[Batch]:
         """Yield the examples that `contents` has no row for, in batches of similar prompt length."""
@@ -45,6 +53,41 @@ class Unit:
         missing.sort(key=lambda example: (len(example.prompt), example.id))
         for start in range(0, len(missing), size):
             yield Batch(self, missing[start : start + size])
+
+    def outdated(self, contents: Contents) -> list[Row]:
+        """The rows to judge again: those whose judge failed, and those of another version of the post-processing."""
+        rows = [contents.rows[key] for example in self.examples if (key := (self.hash, example.id)) in contents.rows]
+        version = getattr(self.task, "version", None)
+        return [row for row in rows if row["correct"] is None or row.get("postprocessing") != version]
+
+    def describe(self) -> Row:
+        """What all rows of the unit say."""
+        model, task = self.model, self.task
+        return {
+            "version": ROW_VERSION,
+            "config_hash": self.hash,
+            "model": model.name,
+            "model_fingerprint": model.fingerprint,
+            "model_family": model.family.model_type,
+            "dtype": model.dtype,
+            "task": task.name,
+            "split": self.split,
+            "data_hash": self.data_hash,
+            "profile": profile_of(task),
+            "postprocessing": getattr(task, "version", None),
+            "decoder": self.config.decoder,
+            "label": self.config.label,
+            "decode": self.config.to_dict(),
+            "exact": self.config.exact,
+        }
+
+
+@dataclass
+class Pace:
+    """How the runs of one attempt go: the batch size that memory allows, and crashes since the last good batch."""
+
+    size: int = BATCH_SIZE
+    crashes: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,32 +97,60 @@ class Batch:
     unit: Unit
     examples: Sequence[Example]
 
-    def run(self, attempt: Attempt) -> list[Row]:
-        """Decode and score the examples and append their rows, which also returns them."""
+    def run(self, attempt: Attempt, pace: Pace | None = None) -> list[Row]:
+        """Decode and score the examples and append their rows, which also returns them.
+
+        Where memory does not suffice the batch is halved, for the following batches too. Where anything else fails its
+        halves are tried apart, until the example that fails is alone: it gets a record of the error instead of a row.
+        Raises UserError for bad input, and when one example after the other fails.
+        """
+        pace, examples = pace or Pace(), self.examples
+        if len(examples) > pace.size:
+            return self._parts(attempt, pace, pace.size)
+        try:
+            rows = self._rows()
+        except UserError:
+            raise
+        except Exception as error:
+            if out_of_memory(error) and len(examples) > 1:
+                pace.size = max(1, len(examples) // 2)
+                free_memory()
+            if len(examples) > 1:
+                return self._parts(attempt, pace, (len(examples) + 1) // 2)
+            self._quarantine(error, attempt, pace)
+            return []
+        pace.crashes = 0
+        attempt.append(rows)
+        return rows
+
+    def _parts(self, attempt: Attempt, pace: Pace, size: int) -> list[Row]:
+        parts = [self.examples[start : start + size] for start in range(0, len(self.examples), size)]
+        return [row for part in parts for row in Batch(self.unit, part).run(attempt, pace)]
+
+    def _rows(self) -> list[Row]:
         from psd_lib import generate
 
         unit = self.unit
         prompts = [example.prompt for example in self.examples]
-        sequences = list(generate(unit.model, prompts, config=unit.config, batch_size=len(prompts)))
+        sequences = list(generate(unit.model.load(), prompts, config=unit.config, batch_size=len(prompts)))
         scores = unit.task.score_many([(s.text, e) for s, e in zip(sequences, self.examples, strict=True)])
-        rows = [self._row(*parts) for parts in zip(self.examples, sequences, scores, strict=True)]
-        attempt.append(rows)
-        return rows
+        return [self._row(*parts) for parts in zip(self.examples, sequences, scores, strict=True)]
+
+    def _quarantine(self, error: Exception, attempt: Attempt, pace: Pace) -> None:
+        pace.crashes += 1
+        (example,) = self.examples
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        attempt.append([{**self.unit.describe(), "example_id": example.id, "crash": said}])
+        if pace.crashes >= CRASHES_IN_A_ROW:
+            raise UserError(
+                f"{pace.crashes} items in a row could not be decoded with {self.unit.config.label}, which is no accident of an "
+                f"item ({said}); rows so far are kept, run again once the cause is gone."
+            ) from error
 
     def _row(self, example: Example, sequence: generation.Sequence, score: Score) -> Row:
-        unit, iterations = self.unit, sequence.trace.iterations
+        iterations = sequence.trace.iterations
         return {
-            "version": ROW_VERSION,
-            "config_hash": unit.hash,
-            "model": unit.model.name,
-            "model_fingerprint": unit.model.fingerprint,
-            "task": unit.task.name,
-            "split": unit.split,
-            "data_hash": unit.data_hash,
-            "decoder": unit.config.decoder,
-            "label": unit.config.label,
-            "decode": unit.config.to_dict(),
-            "exact": unit.config.exact,
+            **self.unit.describe(),
             "example_id": example.id,
             "completion": sequence.text,
             "tokens": sequence.n_tokens,
@@ -105,5 +176,34 @@ def rescore(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> lis
     return [{**row, **_verdict(score)} for row, score in zip(rows, scores, strict=True)]
 
 
+def refresh(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
+    """Rescored rows that replace the stored ones: `judged` counts the judgements, `postprocessing` names the version."""
+    version = {"postprocessing": getattr(task, "version", None)}
+    return [{**row, **version, "judged": row.get("judged", 0) + 1} for row in rescore(rows, task, examples)]
+
+
+def profile_of(task: Task) -> str | None:
+    """The name of the protocol that a benchmark's prompts follow; None for the embedded tasks, which have one only."""
+    profile = getattr(task, "profile", None)
+    return getattr(profile, "name", profile)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a device, or the host, had no memory left."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "out of memory" in str(error).lower()
+
+
+def free_memory() -> None:
+    """Give back what the allocator of a GPU keeps, which a failed call leaves in pieces."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def _verdict(score: Score) -> dict[str, Any]:
-    return {"correct": score.correct, "answer": score.answer, "reason": score.reason}
+    more = {"answers": score.answers, "details": score.details}
+    verdict = {"correct": score.correct, "answer": score.answer, "reason": score.reason}
+    return verdict | {name: value for name, value in more.items() if value is not None}

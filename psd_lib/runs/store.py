@@ -5,10 +5,13 @@
 An attempt is one run of one process. Its file starts with the run's provenance and holds one row per line, each
 flushed to the disk before the next is computed. Files are never changed afterwards, so two runs at once, or a run and
 the orphan of a killed one, cannot hurt each other: the first row of a (config hash, example id) is the one that counts.
+Two kinds of lines besides: a row with a higher `judged` is the same completion judged again and replaces the verdict; a
+line with `crash` says why an example has no row.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -16,6 +19,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,7 @@ from psd_lib.runs.config import digest
 Row = dict[str, Any]
 Key = tuple[str, str]
 PROVENANCE = "provenance_block"
+KINDS = {"token_ids_hash", "crash"}
 
 
 def key_of(row: Row) -> Key:
@@ -42,40 +47,69 @@ class Attempt:
         self.file = None
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Write rows and wait until the disk has them; every row gets this attempt's provenance id."""
-        if self.file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            self.file = open(self.folder / f"{stamp}.jsonl", "x", encoding="utf-8")
-            self.file.write(_line({PROVENANCE: self.provenance, "id": self.id}))
-        self.file.writelines(_line({**row, "provenance": self.id}) for row in rows)
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        """Write rows and wait until the disk has them; every row gets this attempt's provenance id.
+
+        Raises UserError when the disk is full or cannot be written: earlier rows are kept.
+        """
+        text = "".join(_line({**row, "provenance": self.id}) for row in rows)
+        try:
+            if self.file is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+                self.file = open(self.folder / f"{stamp}.jsonl", "x", encoding="utf-8")
+                text = _line({PROVENANCE: self.provenance, "id": self.id}) + text
+            self.file.write(text)
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            raise UserError(f"{self.folder} cannot be written ({error.strerror}): rows so far are kept, make room and run again to go on.") from None
 
     def __enter__(self) -> Attempt:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.file is not None:
-            self.file.close()
+            with suppress(OSError):  # what a full disk left in the buffer is lost, and `append` has said so
+                self.file.close()
 
 
 @dataclass
 class Contents:
-    """What was read: rows by key, provenance blocks by id, and keys whose attempts disagree on the tokens."""
+    """What was read: rows by key, provenance blocks by id, keys whose attempts disagree on the tokens, and the last
+    crash of examples that have no row."""
 
     rows: dict[Key, Row] = field(default_factory=dict)
     provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
     conflicts: set[Key] = field(default_factory=set)
+    crashes: dict[Key, Row] = field(default_factory=dict)
 
     def add(self, line: dict[str, Any]) -> None:
-        """Take in one line of a file; the first row of a key wins."""
+        """Take in one line of a file; the first row of a key wins, but for a later verdict on the same tokens."""
         if PROVENANCE in line:
             self.provenance[line["id"]] = line[PROVENANCE]
             return
-        first = self.rows.setdefault(key_of(line), line)
+        key = key_of(line)
+        if "crash" in line:
+            if key not in self.rows:
+                self.crashes[key] = line
+            return
+        self.crashes.pop(key, None)
+        first = self.rows.setdefault(key, line)
         if first["token_ids_hash"] != line["token_ids_hash"]:
-            self.conflicts.add(key_of(line))
+            self.conflicts.add(key)
+        elif line.get("judged", 0) > first.get("judged", 0):
+            self.rows[key] = line
+
+    def take(self, other: Contents, keys: Iterable[Key]) -> None:
+        """Add what another one has of these keys, in their order."""
+        wanted = dict.fromkeys(keys)
+        self.rows |= {key: other.rows[key] for key in wanted if key in other.rows}
+        self.crashes |= {key: other.crashes[key] for key in wanted if key in other.crashes}
+        self.conflicts |= other.conflicts & wanted.keys()
+        used = {other.rows[key]["provenance"] for key in wanted if key in other.rows}
+        self.provenance |= {name: other.provenance[name] for name in sorted(used)}
 
 
 def folder_of(results: Path | None, model: str, fingerprint: str, task: str) -> Path:
@@ -107,7 +141,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 line = json.loads(raw)
-                complete = PROVENANCE in line or {"config_hash", "example_id", "token_ids_hash"} <= line.keys()
+                complete = PROVENANCE in line or ({"config_hash", "example_id"} <= line.keys() and not KINDS.isdisjoint(line))
             except (ValueError, AttributeError, TypeError):
                 complete = False
             if not complete:

@@ -1,0 +1,113 @@
+"""What a run on large checkpoints needs, checked before anything is decoded: device, weights, data, disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from psd_lib import paths
+from psd_lib.errors import UserError
+from psd_lib.runs.config import ExperimentConfig
+from psd_lib.runs.experiments import find_task, plan
+from psd_lib.runs.sources import source
+from psd_lib.runs.tiers import Tier
+
+GIB = 1 << 30
+SMALL = 2 * GIB  # weights that a CPU decodes in reasonable time
+ROW_BYTES = 20_000  # a row of a 512-token completion with its step statistics, generously
+
+
+def check(tier: Tier, configs: Sequence[ExperimentConfig]) -> None:
+    """Refuse a run that cannot succeed. Raises UserError with one sentence that names all that is missing."""
+    missing = list(dict.fromkeys([*_models(tier, configs), *_tasks(tier, configs), *_disk(tier, configs)]))
+    if missing:
+        raise UserError(f"tier {tier.name} cannot run here: {'; '.join(missing)}.")
+    # Options that a decoder does not have, and prompts that a model has no room for, show only when both are there.
+    for config in configs:
+        for model in map(lambda name: source(name, tier.dtype), config.models):
+            for task in config.tasks:
+                plan(config, model, task, tier)
+
+
+def _models(tier: Tier, configs: Iterable[ExperimentConfig]) -> Iterator[str]:
+    import torch
+
+    found, absent = {}, []
+    for name in _all(configs, "models"):
+        try:
+            found[name] = weights(name)
+        except UserError as error:
+            absent.append(str(error).rstrip("."))
+    large = [name for name, size in found.items() if size is None or size > SMALL]
+    unknown = [name for name in _all(configs, "models") if name not in found and name.count("/") == 1]
+    if (large or unknown) and not torch.cuda.is_available():
+        yield (
+            f"there is no GPU (torch {torch.__version__} sees no CUDA device), and {', '.join(large or unknown)} would take years "
+            "on this CPU: use a machine with a GPU of at least 24 GB, or name small local checkpoints with --models"
+        )
+    yield from absent
+
+
+def weights(name: str) -> int | None:
+    """Bytes of a checkpoint's weights on this disk; None for one of the Hub that will be downloaded.
+
+    Raises UserError when the checkpoint is neither here nor to be had.
+    """
+    folder = local(name)
+    if folder is not None:
+        sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
+        if not (folder / "config.json").is_file() or not sizes:
+            raise UserError(f"{folder} holds no checkpoint (config.json and *.safetensors): download {name} again")
+        return sum(sizes)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise UserError(f"there are no weights of {name!r}: name a folder with a checkpoint or a Hub repository owner/name")
+    if offline():
+        raise UserError(
+            f"the weights of {name} are not in the local Hub cache and HF_HUB_OFFLINE forbids the network: download them "
+            f"once (`hf download {name}`), unset HF_HUB_OFFLINE, or name a local folder with --models"
+        )
+    return None
+
+
+def local(name: str) -> Path | None:
+    """The folder of a checkpoint on this disk, the Hub's cache included; None where there is none."""
+    for candidate in (Path(name), paths.ROOT / name, paths.MODELS / name):
+        if candidate.is_dir():
+            return candidate
+    if name.count("/") != 1:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json")
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def offline() -> bool:
+    """Whether the Hub's own variable forbids the network."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def _tasks(tier: Tier, configs: Iterable[ExperimentConfig]) -> Iterator[str]:
+    for name, split in dict.fromkeys((task, config.split) for config in configs for task in config.tasks):
+        try:
+            find_task(name, tier).load(split, 1)
+        except UserError as error:
+            yield str(error).rstrip(".")
+
+
+def _disk(tier: Tier, configs: Sequence[ExperimentConfig]) -> Iterator[str]:
+    decoders = sum(len(config.expand()) * len(config.models) * len(config.tasks) for config in configs)
+    needed = decoders * (tier.limit or 1500) * ROW_BYTES
+    place = paths.RESULTS
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        yield f"{place} cannot be written: set PSD_HOME to a folder that can"
+    elif (free := shutil.disk_usage(place).free) < needed:
+        yield f"rows may need {needed / GIB:.1f} GiB and {place} has {free / GIB:.1f} GiB free: make room or use --limit"
+
+
+def _all(configs: Iterable[ExperimentConfig], field: str) -> list[str]:
+    return list(dict.fromkeys(name for config in configs for name in getattr(config, field)))
