@@ -20,7 +20,7 @@ def row(name: str, item: int, tokens: int = 8, nfe: int = 8, correct: bool | Non
     """One row of decoder `name` on item `item`; `out` stands for the hash of its token ids."""
     config = more.pop("config", None) or CONFIGS[name]
     return {
-        "config_hash": f"{config.label}-{task}", "model": "tiny", "task": task, "split": "test", "decoder": config.decoder,
+        "config_hash": f"{more.get('model', 'tiny')}-{config.label}-{task}", "model": "tiny", "task": task, "split": "test", "decoder": config.decoder,
         "label": config.label, "decode": config.to_dict(), "exact": config.exact, "example_id": f"{task}/{item}",
         "completion": out, "tokens": tokens, "token_ids_hash": f"{out}{item}", "answer": out, "correct": correct, "reason": "ok",
         "nfe": nfe, "rows": 2 * nfe, "query_tokens": 32 * nfe, "model_ms": 10.0, "loop_ms": 1.0, "stopped": "eos",
@@ -43,3 +43,13 @@ def rows() -> pd.DataFrame:
             row("local_leap", item, nfe=3, correct=right, out="d"),
         ]
     return pd.DataFrame(found)
+
+
+def two_models() -> pd.DataFrame:
+    """The rows of `rows` twice: on `tiny`, and on `other`, whose plan recomputes everything and whose PSD is wrong everywhere."""
+    ours = rows()
+    theirs = ours.assign(model="other", config_hash="other-" + ours.config_hash)
+    theirs.loc[theirs.label == CONFIGS["psd"].label, "correct"] = False
+    theirs["decode"] = [{**decode, "cache": {"name": "none"}} for decode in theirs.decode]
+    ours["decode"] = [{**decode, "cache": {"name": "exact_block"}} for decode in ours.decode]
+    return pd.concat([ours, theirs], ignore_index=True)

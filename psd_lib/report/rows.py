@@ -3,7 +3,8 @@
 Every other module of this room works on the frame that `prepare` returns. Two rows belong to the same *item* when
 model, task and example id agree; they are comparable when, besides, everything but the policy, the drafts and the
 acceptor agrees (block length, temperature, seed, cache). The generation length is a property of the task here: a decoder
-is the same decoder on every task, and rows of one task with two lengths are refused.
+is the same decoder on every task, and rows of one task with two lengths are refused. So is the cache plan a property of
+the model, where plans change no decision: a decoder is the same decoder on every model.
 """
 
 from __future__ import annotations
@@ -21,14 +22,20 @@ NEEDED = ("config_hash", "model", "task", "decoder", "label", "decode", "exact",
 ITEM = ["model", "task", "example_id"]
 POLICY_NAMES = {"confidence": "confidence", "local_leap": "LocalLeap", "left_to_right": "left-to-right",
                 "top_k": "top-k"}
+EXACT_CACHES = ("none", "exact_block")
+AUTOREGRESSIVE = "AR decoding"
+# What a decode says besides these belongs to its policy (a stop rule, say).
+PLUGS = ("decoder", "policy", "builder", "acceptor", "gen_length")
+CONTEXT = ("block_length", "temperature", "seed", "cache")
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     """Adds the derived columns that tables, figures and claims group by; one row per (decoder, item).
 
-    Added: `setting` (names the decoder with all its options, on every task), `policy` (display name), `family` (policy
-    with what is stacked on it), `depth` (0 = no drafts), `acceptor`, `point` (short label of the setting within its
-    family), `greedy`, `policy_key` and `context_key` (what a reference must share: policy and context, or context).
+    Added: `setting` (names the decoder with all its options, on every model and task), `policy` (display name), `family`
+    (policy with what is stacked on it), `depth` (0 = no drafts), `acceptor`, `point` (short label of the setting within
+    its family), `greedy`, `policy_key` and `context_key` (what a reference must share: policy and context, or context).
+    Exact cache plans count as one, unless the rows of one model hold several, which are several decoders then.
 
     Raises:
         UserError: a column is missing, no row is left, a task has two generation lengths, or an item occurs twice under
@@ -40,13 +47,12 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         raise UserError("there is no result row to report; run the experiment first, e.g. `psd reproduce --tier smoke`.")
     frame = rows.reset_index(drop=True)
-    facts = pd.DataFrame([describe(d) for d in frame["decode"]], index=frame.index)
-    frame = pd.concat([frame.drop(columns=[c for c in facts if c in frame]), facts], axis=1)
+    frame = _described(frame, one_cache=True)
+    if frame.duplicated(["setting", *ITEM]).any():
+        frame = _described(frame, one_cache=False)
     lengths = frame.groupby("task").gen_length.unique()
     for task, found in lengths[lengths.map(len) > 1].items():
         raise UserError(f"rows of {task} have generation lengths {', '.join(str(n) for n in sorted(found))}; one length per task is accepted.")
-    # Without drafts `psd` is its policy, and is called so.
-    frame["label"] = frame.label.str.replace(r"^psd\((.*), d=0\)$", r"\1", regex=True)
     twice = frame.duplicated(["setting", *ITEM])
     if twice.any():
         first = frame.loc[twice.idxmax()]
@@ -59,25 +65,41 @@ def merge(*experiments: pd.DataFrame) -> pd.DataFrame:
     return prepare(pd.concat(experiments, ignore_index=True).drop_duplicates(["config_hash", "example_id"]))
 
 
-def describe(decode: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads one `DecodeConfig.to_dict()`: names for people, keys for finding the reference rows."""
+def models(frame: pd.DataFrame) -> list[str]:
+    """The models of the rows, in the order of their first appearance."""
+    return list(frame.model.unique())
+
+
+def by_model(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """(model, its rows), in the order of first appearance."""
+    return [(str(name), part) for name, part in frame.groupby("model", sort=False)]
+
+
+def describe(decode: Mapping[str, Any], one_cache: bool = True) -> dict[str, Any]:
+    """Reads one `DecodeConfig.to_dict()`: names for people, keys for finding the reference rows.
+
+    Args:
+        one_cache: take all exact cache plans for the same plan.
+    """
+    if one_cache and decode.get("cache", {}).get("name") in EXACT_CACHES:
+        decode = {**decode, "cache": {"name": "exact"}}
     policy, builder = decode["policy"], decode["builder"]
-    depth = int(builder.get("depth", 0))
+    depth = int(builder.get("depth", builder["name"] != "none"))
     acceptor = decode["acceptor"]["name"]
     one_by_one = policy["name"] == "top_k" and policy["k"] == 1
-    name = "greedy" if one_by_one else POLICY_NAMES.get(policy["name"], policy["name"])
-    context = {k: v for k, v in decode.items() if k not in ("decoder", "policy", "builder", "acceptor", "gen_length")}
-    context_key = json.dumps(context, sort_keys=True)
+    name = _name(policy, decode)
+    context_key = json.dumps({key: decode.get(key) for key in CONTEXT}, sort_keys=True)
+    own = {key: value for key, value in decode.items() if key not in PLUGS and key not in CONTEXT}
     return {
         "setting": json.dumps({**decode, "gen_length": None}, sort_keys=True),
         "gen_length": decode["gen_length"],
         "policy": name,
-        "greedy": one_by_one and depth == 0,
+        "greedy": decode["decoder"] == "greedy" or (one_by_one and depth == 0 and not any(own.values())),
         "depth": depth,
         "acceptor": acceptor if depth else "none",
-        "family": _family(name, depth, acceptor),
+        "family": _family(name, depth, builder["name"], acceptor),
         "point": _point(policy, name, depth),
-        "policy_key": json.dumps(policy, sort_keys=True) + context_key,
+        "policy_key": json.dumps({"policy": policy, **own}, sort_keys=True) + context_key,
         "context_key": context_key,
     }
 
@@ -112,16 +134,47 @@ def common(ours: pd.DataFrame, base: pd.DataFrame, scored: bool = False) -> pd.D
     return both.reset_index(drop=True)
 
 
+def _described(frame: pd.DataFrame, one_cache: bool) -> pd.DataFrame:
+    facts = pd.DataFrame([describe(decode, one_cache) for decode in frame["decode"]], index=frame.index)
+    frame = pd.concat([frame.drop(columns=[c for c in facts if c in frame]), facts], axis=1)
+    # Without drafts `psd` is its policy, and is called so.
+    frame["label"] = frame.label.str.replace(r"^psd\((.*), d=0\)$", r"\1", regex=True)
+    frame.loc[frame.policy == AUTOREGRESSIVE, "label"] = AUTOREGRESSIVE
+    return frame.assign(label=frame.setting.map(_labels(frame)))
+
+
+def _labels(frame: pd.DataFrame) -> dict[str, str]:
+    """One label per setting: where labels coincide, what differs is added, such as `greedy, block_length 8`."""
+    found = {}
+    for label, part in frame.drop_duplicates("setting").groupby("label", sort=False):
+        decodes = {setting: json.loads(setting) for setting in part.setting}
+        for setting, decode in decodes.items():
+            apart = [key for key in decode if any(decode[key] != other.get(key) for other in decodes.values())]
+            values = {key: decode[key]["name"] if isinstance(decode[key], dict) else decode[key] for key in apart}
+            found[setting] = ", ".join([label, *(f"{key} {value}" for key, value in values.items())])
+    return found
+
+
 def _first_setting(found: pd.DataFrame) -> pd.DataFrame | None:
     """One decoder's rows, where several names stand for the same decoder (greedy, psd with depth 0)."""
     return None if found.empty else found[found.setting == found.setting.iloc[0]]
 
 
-def _family(name: str, depth: int, acceptor: str) -> str:
+def _name(policy: Mapping[str, Any], decode: Mapping[str, Any]) -> str:
+    if policy["name"] == "top_k" and policy["k"] == 1:
+        return "greedy"
+    if policy["name"] == "left_to_right" and policy["k"] == decode.get("block_length") == 1:
+        return AUTOREGRESSIVE  # blocks of one position, from left to right: nothing is left to choose
+    return POLICY_NAMES.get(policy["name"], policy["name"])
+
+
+def _family(name: str, depth: int, builder: str, acceptor: str) -> str:
+    """What shares a line in a figure; a `chain` checked by `replay` goes without saying."""
     if depth == 0:
         return name
-    stacked = "Spiffy chain" if name == "greedy" else f"PSD ({name})"
-    return stacked if acceptor == "replay" else f"{stacked}, {acceptor}"
+    stacked = f"PSD ({name})" if name != "greedy" else "Spiffy chain" if builder == "chain" else "greedy"
+    more = [part for part, usual in ((builder, "chain"), (acceptor, "replay")) if part != usual]
+    return ", ".join([stacked, *more])
 
 
 def _point(policy: Mapping[str, Any], name: str, depth: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,8 +87,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, level: float = LEVEL) ->
     Items with a denominator of 0 say nothing about the ratio and are left out, also of n.
     """
     a, b = _paired(numerator, denominator)
-    a, b = a[b > 0], b[b > 0]
-    return bootstrap((a, b), lambda x, y, axis: _divide(x.sum(axis), y.sum(axis)), level)
+    return _ratio(tuple(a[b > 0]), tuple(b[b > 0]), level)
 
 
 def ratio_of_ratios(ours: tuple[ArrayLike, ArrayLike], base: tuple[ArrayLike, ArrayLike],
@@ -96,11 +96,7 @@ def ratio_of_ratios(ours: tuple[ArrayLike, ArrayLike], base: tuple[ArrayLike, Ar
     a, b = _paired(*ours)
     c, d = _paired(*base)
     _paired(a, c)
-    return bootstrap(
-        (a, b, c, d),
-        lambda p, q, r, s, axis: _divide(_divide(p.sum(axis), q.sum(axis)), _divide(r.sum(axis), s.sum(axis))),
-        level,
-    )
+    return _ratio_of_ratios(tuple(a), tuple(b), tuple(c), tuple(d), level)
 
 
 def mcnemar(ours: ArrayLike, base: ArrayLike) -> float:
@@ -118,6 +114,18 @@ def same_count(ours: ArrayLike, base: ArrayLike) -> tuple[int, int]:
     if a.shape != b.shape:
         raise UserError(f"paired values need one entry per item, got {a.shape} and {b.shape}.")
     return int((a == b).sum()), int(a.size)
+
+
+# Tables and figures of one notebook ask for the same intervals, so each is computed once.
+@lru_cache(maxsize=8192)
+def _ratio(a: tuple[float, ...], b: tuple[float, ...], level: float) -> Estimate:
+    return bootstrap((np.array(a), np.array(b)), lambda x, y, axis: _divide(x.sum(axis), y.sum(axis)), level)
+
+
+@lru_cache(maxsize=8192)
+def _ratio_of_ratios(a: tuple[float, ...], b: tuple[float, ...], c: tuple[float, ...], d: tuple[float, ...], level: float) -> Estimate:
+    data = tuple(np.array(x) for x in (a, b, c, d))
+    return bootstrap(data, lambda p, q, r, s, axis: _divide(_divide(p.sum(axis), q.sum(axis)), _divide(r.sum(axis), s.sum(axis))), level)
 
 
 def _paired(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,8 @@ import pandas as pd
 
 from psd_lib import paths
 
+LONG = 40  # lines; a longer table is shown folded, so that it does not bury what stands around it
+
 
 @dataclass(frozen=True)
 class Table:
@@ -42,6 +44,8 @@ class Table:
         # Short cells stay on one line, because an interval that wraps is hard to read; sentences get room and a left edge.
         body = re.sub(r"<td>(?=[^<]{0,44}</td>)", '<td style="white-space:nowrap">', body)
         body = body.replace("<td>", '<td style="text-align:left;min-width:16em">')
+        if len(self.shown) > LONG:
+            body = f"<details><summary>{len(self.shown)} lines, click to unfold</summary>\n{body}\n</details>"
         return f"{body}\n<p><em>{html.escape(self.caption)}</em></p>"
 
     def markdown(self) -> str:

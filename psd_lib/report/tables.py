@@ -29,12 +29,43 @@ def summary(frame: pd.DataFrame, id: str, title: str) -> Table:
     return Table(id, caption, data, shown, timed=("tokens/s",))
 
 
+def main(frame: pd.DataFrame, id: str, title: str) -> Table:
+    """The papers' main table: one line per model and decoder, accuracy and TPF side by side for every task.
+
+    The last lines average over the models that ran greedy, for the decoders that all of them ran.
+    """
+    records = pd.DataFrame([summarise(part, setting) for part, setting in _cells(frame)])
+    lines = [_main_line(frame, part) for _, part in records.groupby(["model", "decoder"], sort=False)]
+    mean = means(records)
+    lines += [_main_line(frame, part) for _, part in mean.groupby("decoder", sort=False)]
+    widest = {name: float((records[f"{name}_high"] - records[f"{name}_low"]).max() / 2) for name in ("accuracy", "tpf")}
+    n = f"n = {records.n.min()}" + (f" to {records.n.max()}" if records.n.max() > records.n.min() else "")
+    caption = (f"{title} Cells: accuracy in % / TPF, {n} items each, the same for all decoders of a task. {TPF_MEANS}. ↓, ↑: accuracy below, above greedy's, "
+               "where the paired 95 % interval (Bonett-Price) excludes 0. 95 % intervals are at most "
+               f"±{100 * widest['accuracy']:.1f} points (accuracy, Wilson) and ±{widest['tpf']:.2f} (TPF, bootstrap over items) wide; each one stands in the data. "
+               "Means over tasks, and over models, are means of the cells, all with the same weight; costs are sums over all answers. "
+               "`queries`: tokens that run through the model. `same output`: completions that equal, token for token, that of the same policy without drafts.")
+    return Table(id, caption, pd.concat([records, mean], ignore_index=True), pd.DataFrame(lines), timed=("tokens/s",))
+
+
 def headline(frame: pd.DataFrame, id: str, title: str, depth: int = 3) -> Table:
-    """The few rows a reader looks for first: greedy, the policies alone, and the exact decoders at one depth."""
-    few = frame[(frame.depth == 0) | ((frame.depth == depth) & frame.exact)]
-    full = summary(few, id, title)
-    columns = ["task", "decoder", "n", "accuracy %", "minus greedy, points", "TPF", "rows per call", "same output"]
-    return Table(id, full.caption, full.data, full.shown[columns])
+    """The lines of the main table that a reader looks for first: everything without drafts, and drafts of one depth."""
+    return main(frame[frame.depth.isin((0, depth))], id, title)
+
+
+def means(records: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy and TPF averaged over models, per task and decoder: the plain mean of the models' cells.
+
+    Over the models that ran greedy, for decoders that all of them ran on the task; empty where there is one such model only.
+    """
+    whole = list(records[records.family == "greedy"].model.unique())
+    found = []
+    for _, part in records[records.model.isin(whole)].groupby(["decoder", "task"], sort=False):
+        if len(whole) > 1 and len(part) == len(whole):
+            one = part.iloc[0]
+            kept = {key: one[key] for key in ("task", "decoder", "family", "point", "policy", "depth", "acceptor", "exact")}
+            found.append({"model": f"mean of {len(whole)}", **kept, "n": int(part.n.sum()), "accuracy": part.accuracy.mean(), "tpf": part.tpf.mean()})
+    return pd.DataFrame(found, columns=records.columns)
 
 
 def summarise(part: pd.DataFrame, setting: str) -> dict:
@@ -60,35 +91,27 @@ def summarise(part: pd.DataFrame, setting: str) -> dict:
 
 
 def exactness(frame: pd.DataFrame, id: str, title: str) -> Table:
-    """Per drafting decoder, over all tasks: same output as its policy, items with more calls than it, calls saved."""
+    """Per drafting decoder and model, over all tasks: same output as its policy, answers with more calls than it, calls saved."""
     records = []
-    for setting in frame[frame.depth > 0].setting.unique():
-        ours, base = frame[frame.setting == setting], rows_of.own_policy(frame, setting)
-        if base is None:
-            continue
-        both = rows_of.common(ours, base)
-        same, n = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
-        gain = stats.ratio_of_ratios((both.tokens_ours, both.nfe_ours), (both.tokens_base, both.nfe_base))
-        one = ours.iloc[0]
-        records.append({"model": one.model, "decoder": one.label, "depth": int(one.depth), "exact": bool(one.exact), "same": same, "n": n,
-                        "more_calls": int((both.nfe_ours > both.nfe_base).sum()), **_spread("speedup", gain)})
+    for model, part in rows_of.by_model(frame):
+        for setting in part[part.depth > 0].setting.unique():
+            found = _against_policy(part, part[part.setting == setting], setting)
+            if found:
+                one = part[part.setting == setting].iloc[0]
+                records.append({"model": model, "decoder": one.label, "depth": int(one.depth), "exact": bool(one.exact), **found})
     data = pd.DataFrame(records)
-    shown = pd.DataFrame([{
-        "decoder": r["decoder"], "rule": _rule(r), "same output as its policy": f"{r['same']}/{r['n']}",
-        "items with more calls than it": f"{r['more_calls']}/{r['n']}",
-        "TPF over its policy's": _read(r, "speedup").format(digits=2),
-    } for r in records])
+    shown = pd.DataFrame([_exactness_line(part) for _, part in data.groupby("decoder", sort=False)] if records else [])
     caption = (f"{title} Each decoder against the same policy without drafts, on the same items. {TPF_MEANS}. "
                "Brackets: 95 % paired bootstrap over items.")
     return Table(id, caption, data, shown)
 
 
 def precision(ranking: pd.DataFrame, id: str, title: str) -> Table:
-    """Precision@K of the confidence ranking: one line per K, one column per age of the ranking."""
+    """Precision@K of the confidence ranking: one line per model and K, one column per age of the ranking."""
     cells = ranking.assign(text=[Estimate(r.precision, r.low, r.high, r.states).format(100) for r in ranking.itertuples()])
-    wide = cells.pivot(index="k", columns="lag", values="text").fillna("-")
+    wide = cells.pivot(index=["model", "k"], columns="lag", values="text").fillna("-").loc[list(ranking.model.unique())]
     wide.columns = ["fresh, %" if lag == 0 else f"{lag} step{'s' if lag > 1 else ''} old, %" for lag in wide.columns]
-    chance = ranking[ranking.lag == 0].set_index("k")
+    chance = ranking[ranking.lag == 0].set_index(["model", "k"])
     shown = wide.assign(**{"random, %": (100 * chance.chance).map("{:.1f}".format), "states (fresh)": chance.states})
     caption = (f"{title} Precision@K: of the K positions ranked first, the share that greedy commits in its next K steps. Brackets: 95 % "
                "bootstrap over answers.")
@@ -118,12 +141,50 @@ def _against_policy(part: pd.DataFrame, ours: pd.DataFrame, setting: str) -> dic
             **_spread("speedup", gain)}
 
 
+def _main_line(frame: pd.DataFrame, cells: pd.DataFrame) -> dict:
+    """One model (or their mean) with one decoder: a cell per task, then what its calls cost over all tasks."""
+    one = cells.iloc[0]
+    by_task = {cell.task: _cell(cell._asdict()) for cell in cells.itertuples()}
+    line = {"model": one.model, "decoder": one.decoder, **{task: by_task.get(task, "-") for task in frame.task.unique()},
+            "mean of tasks": _cell({"accuracy": cells.accuracy.mean(), "tpf": cells.tpf.mean()})}
+    rows = frame[(frame.model == one.model) & (frame.label == one.decoder)]
+    if rows.empty:
+        return line | dict.fromkeys(("calls", "rows per call", "queries", "tokens/s", "same output"), "-")
+    seconds = (rows.model_ms + rows.loop_ms).sum() / 1000
+    counted = cells.get("same_n", pd.Series(dtype=float)).sum()
+    return line | {
+        "calls": f"{rows.nfe.mean():.1f}", "rows per call": f"{rows.rows.sum() / rows.nfe.sum():.2f}",
+        "queries": f"{rows.query_tokens.mean():.0f}", "tokens/s": f"{rows.tokens.sum() / seconds:.0f}" if seconds else "n/a",
+        "same output": f"{cells.same.sum():.0f}/{counted:.0f}" if counted else "-",
+    }
+
+
+def _cell(r: dict) -> str:
+    low, high = r.get("vs_greedy_low", np.nan), r.get("vs_greedy_high", np.nan)
+    mark = "↓" if high < 0 else "↑" if low > 0 else ""
+    accuracy = f"{100 * r['accuracy']:.1f}" if np.isfinite(r["accuracy"]) else "n/a"
+    return f"{accuracy}{mark} / {r['tpf']:.2f}"
+
+
+def _exactness_line(part: pd.DataFrame) -> dict:
+    """One decoder over all models."""
+    cells = part.to_dict("records")
+    several = len(cells) > 1
+    name = "{}: {}".format if several else "{}".format
+    return {
+        "decoder": cells[0]["decoder"], "rule": _rule(cells[0]),
+        **{name("same output as its policy", r["model"]): f"{r['same']}/{r['same_n']}" for r in cells},
+        "answers with more calls than it": f"{part.more_calls.sum()}/{part.same_n.sum()}",
+        **{name("TPF over its policy's", r["model"]): _read(r, "speedup", r["same_n"]).format(digits=2) for r in cells},
+    }
+
+
 def _shown_summary(r: dict) -> dict:
     greedy = "-"
     if "vs_greedy" in r:
         greedy = "0 (same output)" if r["same_as_greedy"] else _read(r, "vs_greedy", r["vs_greedy_n"]).format(100, 1, sign=True)
     return {
-        "task": r["task"], "decoder": r["decoder"], "n": r["n"], "accuracy %": _read(r, "accuracy").format(100),
+        "model": r["model"], "task": r["task"], "decoder": r["decoder"], "n": r["n"], "accuracy %": _read(r, "accuracy").format(100),
         "minus greedy, points": greedy, "TPF": _read(r, "tpf").format(digits=2),
         "rows per call": f"{r['rows_per_call']:.2f}", "queries per token": f"{r['query_tokens_per_token']:.1f}",
         "tokens/s": f"{r['tokens_per_s']:.0f}",
