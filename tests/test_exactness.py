@@ -27,7 +27,7 @@ def options(policy: str) -> dict:
 def check(model, per_task: int, policy: str, depths: tuple[int, ...], cache: str) -> int:
     """Compare every depth with the bare policy on validation items; return how many outputs were compared."""
     compared = 0
-    for name in tasks.names():
+    for name in tasks.embedded():
         task = tasks.get(name)
         prompts = [example.prompt for example in task.load("validation", per_task)]
         base = DecodeConfig.make("psd", **options(policy), depth=0, gen_length=task.gen_length, cache=cache)
@@ -55,7 +55,7 @@ def test_replay_is_exact_on_210_prompts(model, policy, cache):
 
 
 def test_the_exact_cache_decides_what_no_cache_decides(model):
-    prompts = [example.prompt for name in tasks.names() for example in tasks.get(name).load("validation", 2)]
+    prompts = [example.prompt for name in tasks.embedded() for example in tasks.get(name).load("validation", 2)]
     plain, cached = (psd_lib.generate(model, prompts, depth=3, gen_length=96, cache=cache) for cache in ("none", "exact_block"))
     assert [s.tokens for s in plain] == [s.tokens for s in cached]
     assert [s.nfe for s in plain] == [s.nfe for s in cached]

@@ -73,7 +73,8 @@ def manifest(name):
 
 
 def test_names_are_in_order_of_presentation():
-    assert tasks.names() == NAMES
+    assert tasks.embedded() == NAMES
+    assert tasks.names() == NAMES + tasks.benchmark_names()
     assert [tasks.get(name).name for name in NAMES] == NAMES
 
 
@@ -216,7 +217,10 @@ def test_load_takes_the_first_items():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: tasks.get("gsm"), r"Unknown task 'gsm': use one of mini-gsm, mini-humaneval, mini-mbpp\."),
+    (lambda: tasks.get("gsm"), r"Unknown task 'gsm': use one of mini-gsm, mini-humaneval, mini-mbpp, gsm8k, humaneval, mbpp, "
+                                r"mbpp-sanitized, math500\."),
+    (lambda: tasks.get("mini-gsm", "psd-512"), r"Task mini-gsm is embedded and takes no profile and no data_dir"),
+    (lambda: tasks.get("mini-gsm", data_dir="."), r"Task mini-gsm is embedded and takes no profile and no data_dir"),
     (lambda: tasks.get("mini-gsm").load("dev"), r"Unknown split 'dev' of task mini-gsm: use one of train, validation, test\."),
     (lambda: tasks.get("mini-gsm").stream(0, "dev"), r"Unknown split 'dev'"),
     (lambda: tasks.get("mini-gsm").load("test", 0), r"limit must be at least 1 or None, not 0\."),
@@ -254,4 +258,4 @@ def test_the_command_writes_the_sets_it_is_asked_for(tmp_path, monkeypatch, caps
     assert [len(tasks.get("mini-gsm").load(split)) for split in fixed.SIZES] == [5, 2, 3]
     assert [path.name for path in tmp_path.iterdir()] == ["mini-gsm"]
     assert main(["tasks", "gsm8k"]) == 2
-    assert "Unknown task 'gsm8k'" in capsys.readouterr().err
+    assert "Task gsm8k is published data and is not generated here" in capsys.readouterr().err
