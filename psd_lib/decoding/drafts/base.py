@@ -17,12 +17,14 @@ class Drafts:
     """Guessed states of S sequences: N nodes of W window positions, node 0 being the certain one.
 
     `tokens` int64 `[S, N, W]`; `valid` bool `[S, N]`, False where a sequence has fewer nodes (node 0 is always valid);
-    `level` int64 `[S, N]`, 0 for node 0, and l + 1 for the children of level l.
+    `level` int64 `[S, N]`, 0 for node 0, and l + 1 for the children of level l. `prior` float32 `[S, N]` is what a builder
+    of rival states says of each by itself, its log confidence; None from all others.
     """
 
     tokens: Tensor
     valid: Tensor
     level: Tensor
+    prior: Tensor | None = None
 
 
 class DraftBuilder(Protocol):
