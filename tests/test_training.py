@@ -2,14 +2,20 @@
 
 import json
 import re
+import resource
 from dataclasses import replace
 
 import pytest
 import torch
+import transformers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+import psd_lib
+from psd_lib import paths
 from psd_lib.errors import UserError
-from psd_lib.training import states
+from psd_lib.models import loading
+from psd_lib.tasks import Example
+from psd_lib.training import batches, states
 from psd_lib.training.batches import Batch, Batches
 from psd_lib.training.card import card, write_card
 from psd_lib.training.checkpoints import load_state, read_log
@@ -24,7 +30,7 @@ from psd_lib.training.trainer import Trainer
 MICRO = Recipe(
     stages=(
         Stage("causal", "next_token", steps=4, warmup=2, drills=0.5),
-        Stage("blocks", "block_diffusion", steps=4, warmup=2, drills=0.5, blocks=((0.0, {4: 0.5, 16: 0.5}),)),
+        Stage("blocks", "block_diffusion", steps=4, warmup=2, drills=0.5, full_attention=0.5, blocks=((0.0, {4: 0.5, 16: 0.5}),)),
     ),
     shape=Shape(vocab=320, hidden=16, layers=1, heads=2, head_dim=8, ffn=24),
     tokens=400,
@@ -196,6 +202,27 @@ def test_a_checkpoint_of_other_sizes_is_refused(tmp_path, tokenizer):
         Trainer(replace(MICRO, shape=replace(MICRO.shape, ffn=32)), tokenizer, tmp_path)
 
 
+def test_changed_training_data_is_refused(tmp_path, tokenizer, monkeypatch):
+    trained(tmp_path, tokenizer, 1)
+    monkeypatch.setattr(batches, "drill", lambda rng: Example("drill", "Compute 1+1.\n", "1+1=2\n", {}))
+    with pytest.raises(UserError, match="training data has changed.*resume off"):
+        Trainer(MICRO, tokenizer, tmp_path)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, tokenizer):
+    trained(tmp_path, tokenizer, 1)
+    before, trainer = (tmp_path / "state.pt").read_bytes(), Trainer(MICRO, tokenizer, tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match="cannot be written.*before it is intact"):
+            trainer._save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert not (tmp_path / "state.pt.partial").exists()
+
+
 def test_a_cut_off_checkpoint_is_refused_in_one_sentence(tmp_path, tokenizer):
     (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(UserError, match="cannot be read"):
@@ -249,6 +276,26 @@ def test_card_shows_what_was_measured(tmp_path, tokenizer):
     for entry in (*record["log"], *record["scores"]):
         shown = f"{entry['loss']:.3f}" if "loss" in entry else f"{entry['tpf']:.2f}"
         assert shown in text
+
+
+@pytest.mark.parametrize("family", ["llada", "Dream"])
+def test_a_model_that_starts_from_another_one_loads_with_stock_classes(tmp_path, monkeypatch, family):
+    """Weights are taken over without the norms that the new family lacks; the first step is near where the start ended."""
+    monkeypatch.setattr(paths, "MODELS", tmp_path)
+    monkeypatch.setattr(loading, "MODELS", tmp_path)
+    diffusion = replace(MICRO.stages[1], full_attention=1.0)
+    first = replace(MICRO, stages=(replace(MICRO.stages[0], steps=30),))
+    monkeypatch.setitem(RECIPES, "first", first)
+    monkeypatch.setitem(RECIPES, "second", replace(MICRO, family=family, start="first", tail=1, stages=(diffusion,)))
+    for name in ("first", "second"):
+        out = train(name, ranks=1, device="cpu", compiled=False, score_items=0)
+    raw = json.loads((out / "config.json").read_text())
+    assert raw["model_type"] == family
+    stock = getattr(transformers, loading.family_of(raw).architecture)
+    _, report = stock.from_pretrained(out, output_loading_info=True)
+    assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert (out / "tokenizer.json").read_bytes() == (tmp_path / "first" / "tokenizer.json").read_bytes()
+    assert psd_lib.generate(psd_lib.load(out), "Compute 1+2.\n", "greedy", gen_length=8).text
 
 
 def test_unknown_model_bad_budget_and_device_are_refused(tmp_path):

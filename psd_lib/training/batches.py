@@ -5,6 +5,7 @@ Every batch is a pure function of (seed, step): resuming needs a step number and
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections.abc import Iterator, Sequence
@@ -89,6 +90,13 @@ class Batches:
     ) -> None:
         self.tokenizer, self.names, self.seed = tokenizer, names, seed
         self.tokens, self.positions, self.tail = tokens, positions, tail
+
+    def fingerprint(self) -> str:
+        """Names the training data: first 12 hex digits of the sha256 of the mixture's first `CHUNK_ROWS` examples."""
+        digest = hashlib.sha256()
+        for example in itertools.islice(examples(self.names, self.seed, 0.5), CHUNK_ROWS):
+            digest.update(f"{example.prompt}\0{example.reference}\0".encode())
+        return digest.hexdigest()[:12]
 
     def chunk(self, number: int, drills: float, mixture: Sequence[float] | None = None) -> list[Batch]:
         """The batches of chunk `number`, in the order in which they are trained on."""

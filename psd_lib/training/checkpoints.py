@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -15,10 +16,18 @@ STATE, LOG = "state.pt", "log.jsonl"
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Replaces the checkpoint in `folder` by `state` in one rename."""
-    partial = folder / f"{STATE}.partial"
-    torch.save(state, partial)
-    os.replace(partial, folder / STATE)
+    """Replaces the checkpoint in `folder` by `state` in one rename; UserError where it cannot be written."""
+    partial, content = folder / f"{STATE}.partial", io.BytesIO()
+    torch.save(state, content)  # in memory: torch's own way to a file hides why the system refused
+    try:
+        partial.write_bytes(content.getbuffer())
+        os.replace(partial, folder / STATE)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"The training checkpoint cannot be written to {folder} ({error.strerror}); the one before it is intact: "
+            "make room and resume."
+        ) from error
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:

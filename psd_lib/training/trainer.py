@@ -208,10 +208,16 @@ class Trainer:
                     "losses": self._losses,
                     "model": self.model.state_dict(),
                     "optimizers": self.optimizers.state_dict(),
+                    "data": self.batches.fingerprint(),
                 },
             )
 
     def _restore(self, state: dict) -> None:
+        if state.get("data", (data := self.batches.fingerprint())) != data:
+            raise UserError(
+                f"The training data has changed since the run in {self.folder} began ({state['data']}, now {data}); "
+                "restore the generators of that version, or train with resume off."
+            )
         self.place, self._losses = Place(**state["place"]), state["losses"]
         try:
             self.model.load_state_dict(state["model"])
