@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psd_lib.errors import UserError
 from psd_lib.tasks.splits import SPLITS, split_of
+
+if TYPE_CHECKING:
+    from psd_lib.models import Model
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,10 @@ class Task:
             yield Example(f"{self.name}/{split}/{seed}/{count}", draft.prompt, draft.reference,
                           {**draft.meta, "pattern": list(draft.pattern)})
             count += 1
+
+    def prompts(self, examples: Sequence[Example], model: Model) -> list[str]:
+        """What a model is given for these items: their prompts as they are."""
+        return [example.prompt for example in examples]
 
     def score(self, completion: str, example: Example) -> Score:
         """Judges one completion (decoded text before the first EOS)."""

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psd_lib.errors import UserError
 from psd_lib.tasks.base import Example, Score, Task, as_line
 from psd_lib.tasks.benchmarks import exemplars, source
 from psd_lib.tasks.benchmarks.protocol import Protocol, find
+
+if TYPE_CHECKING:
+    from psd_lib.models import Model
 
 Pair = tuple[str, Example]
 
@@ -35,7 +38,7 @@ class Spec:
     """What is particular to one benchmark.
 
     `item` reads a row (split, number from 0, row); `judge` scores completions that stop strings have already cut, for a
-    protocol, with some workers. `published` is the sha256 (first 12 digits) of each split's rows as published.
+    protocol, with some workers; `version` names the rules it judges by. `published` is the sha256 (first 12 digits) of each split's rows as published.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Spec:
     files: source.Files
     item: Callable[[str, int, source.Row], Item]
     judge: Callable[[Sequence[Pair], Protocol, int], list[Score]]
+    version: Callable[[], str]
     default_profile: str
     published: Mapping[str, str]
 
@@ -78,6 +82,11 @@ class Benchmark(Task):
         """Name of the protocol profile, for rows."""
         return self.protocol.profile
 
+    @property
+    def version(self) -> str:
+        """Names how completions are judged: stop strings, and the extractor or post-processing with its version."""
+        return f"{self.protocol.headline}, stops {self.protocol.stops}, {self.spec.version()}"
+
     def path(self, split: str) -> Path:
         """Refuses: a benchmark has no generated file here."""
         raise UserError(f"Task {self.name} is published data and is not generated here: `psd tasks` writes only the embedded tasks.")
@@ -96,15 +105,29 @@ class Benchmark(Task):
         return [self._example(item, shots, before) for item in items[:limit]]
 
     def data_hash(self, split: str = "test") -> str:
-        """Names the prompts, references and everything that decides scores: first 12 hex digits of a sha256.
+        """Names the prompts, references and tests: first 12 hex digits of a sha256.
 
-        It depends on what the profile says, so that rows of different protocols are never taken for each other, but not
-        on the profile's name, nor on whether the rows come from a folder or the Hub.
+        It depends on the exemplars and on how prompts are wrapped, so that rows of different protocols are never taken
+        for each other, but not on how completions are judged (see `version`), nor on where the rows come from.
         """
-        settings = {key: value for key, value in self.protocol.settings().items() if key != "profile"}
-        head = json.dumps([settings, exemplars.describe(self.protocol)], sort_keys=True)
+        wrapped = json.dumps([self.protocol.chat, self.protocol.turns, self.protocol.bos])
         lines = "".join(as_line(example) for example in self.load(split))
-        return hashlib.sha256((head + "\n" + lines).encode()).hexdigest()[:12]
+        return hashlib.sha256((wrapped + "\n" + lines).encode()).hexdigest()[:12]
+
+    def prompts(self, examples: Sequence[Example], model: Model) -> list[str]:
+        """What a model is given: the plain prompts, or the chat form, after BOS where the protocol says so for its family.
+
+        Raises UserError when the protocol needs a chat template or a BOS token that the tokenizer does not have.
+        """
+        if self.protocol.uses_chat(model.name):
+            return [_chat(model, example, self.protocol.profile) for example in examples]
+        bos = ""
+        if model.family.model_type in self.protocol.bos:
+            bos = model.tokenizer.bos_token
+            if not bos:
+                raise UserError(f"Profile {self.protocol.profile} begins prompts of {model.family.model_type} with a BOS token, "
+                                f"which the tokenizer of {model.name} does not name: bos_token is expected in tokenizer_config.json.")
+        return [bos + example.prompt for example in examples]
 
     def score(self, completion: str, example: Example) -> Score:
         """Judges one completion (decoded text before the first EOS)."""
@@ -128,6 +151,14 @@ class Benchmark(Task):
         text, messages, prefill = exemplars.prompt(self.protocol, shots, before, item.fields)
         chat = {"messages": messages, "prefill": prefill} if self.protocol.chat != "never" else {}
         return Example(item.id, text, item.reference, {**item.meta, **chat})
+
+
+def _chat(model: Model, example: Example, profile: str) -> str:
+    if not getattr(model.tokenizer, "chat_template", None):
+        raise UserError(f"Profile {profile} needs a chat template, which the tokenizer of {model.name} does not have: use a profile "
+                        "with base prompts, such as psd-512.")
+    text = model.tokenizer.apply_chat_template(example.meta["messages"], tokenize=False, add_generation_prompt=True)
+    return text + example.meta["prefill"]
 
 
 def make(spec: Spec, profile: str | None, data_dir: str | Path | None) -> Benchmark:

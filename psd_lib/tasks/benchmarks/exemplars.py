@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from psd_lib.errors import UserError
 from psd_lib.tasks.benchmarks.protocol import Protocol, parts
@@ -69,9 +68,3 @@ def stops(protocol: Protocol) -> tuple[str, ...]:
 def cut(completion: str, ends: tuple[str, ...]) -> str:
     """Keeps what stands before the first of the stop strings: "a[DONE]b" -> "a"."""
     return min((completion.split(end, 1)[0] for end in ends), key=len, default=completion)
-
-
-def describe(protocol: Protocol) -> dict[str, Any]:
-    """What of the prompt is shared by all items, for hashes: the template and the exemplars' digest."""
-    entry = parts("exemplars")[protocol.exemplars] if protocol.exemplars else {}
-    return {"template": parts("templates")[protocol.template], "exemplars": entry.get("sha256")}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+VERSION = "numbers-1"
 _HASHES = re.compile(r"#### (-?[0-9.,]+)")
 _ANSWER_IS = re.compile(r"The answer is (-?[0-9.,]+).")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from psd_lib.tasks.base import Example, Score
-from psd_lib.tasks.benchmarks import programs
+from psd_lib.tasks.benchmarks import postprocess, programs
 from psd_lib.tasks.benchmarks.benchmark import Item, Pair, Spec
 from psd_lib.tasks.benchmarks.protocol import Protocol
 from psd_lib.tasks.benchmarks.source import Files, Row
@@ -39,5 +39,5 @@ SPEC = Spec(
     description="Python function bodies from a signature and a docstring, scored by tests (164 items)",
     files=Files("humaneval", {"test": "HumanEval.jsonl"}, "openai/openai_humaneval", None,
                 ("task_id", "prompt", "canonical_solution", "test", "entry_point")),
-    item=item, judge=judge, default_profile="psd-512", published={"test": "3e02f56c2abf"},
+    item=item, judge=judge, version=lambda: postprocess.VERSION, default_profile="psd-512", published={"test": "3e02f56c2abf"},
 )  # fmt: skip

@@ -52,5 +52,5 @@ SPEC = Spec(
     name="math500",
     description="500 competition problems, scored by the boxed answer (optional, never shipped)",
     files=Files("math500", {"test": "test.jsonl"}, "HuggingFaceH4/MATH-500", None, ("problem", "solution", "answer")),
-    item=item, judge=judge, default_profile="sdar-native", published={},
+    item=item, judge=judge, version=equivalence.decider, default_profile="sdar-native", published={},
 )  # fmt: skip

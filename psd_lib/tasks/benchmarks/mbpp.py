@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from psd_lib.tasks.base import Example, Score
-from psd_lib.tasks.benchmarks import programs
+from psd_lib.tasks.benchmarks import postprocess, programs
 from psd_lib.tasks.benchmarks.benchmark import Item, Pair, Spec
 from psd_lib.tasks.benchmarks.protocol import Protocol
 from psd_lib.tasks.benchmarks.source import Files, Row
@@ -48,12 +48,12 @@ SPEC = Spec(
     description="Python functions from a sentence and three tests, scored by these (500 items)",
     files=Files("mbpp", dict.fromkeys(IDS, "mbpp.jsonl"), "google-research-datasets/mbpp", "full",
                 ("task_id", "text", "code", "test_list", "test_setup_code"), IDS),
-    item=item, judge=judge, default_profile="psd-512", published={"test": "8b4145a4b9b6", "prompt": "b5c478cd7b9d", "validation": "4318f8e2976e", "train": "c8106f85e79b"},
+    item=item, judge=judge, version=lambda: postprocess.VERSION, default_profile="psd-512", published={"test": "8b4145a4b9b6", "prompt": "b5c478cd7b9d", "validation": "4318f8e2976e", "train": "c8106f85e79b"},
 )  # fmt: skip
 SANITIZED = Spec(
     name="mbpp-sanitized",
     description="The hand-checked part of mbpp with other texts and tests: not comparable with mbpp (257 items)",
     files=Files("mbpp", dict.fromkeys(IDS, "sanitized-mbpp.json"), "google-research-datasets/mbpp", "sanitized",
                 ("task_id", "prompt", "code", "test_list", "test_imports"), IDS),
-    item=sanitized_item, judge=judge, default_profile="sdar-native", published={"test": "7529a8d36cac", "prompt": "058f499cbb98", "validation": "b51ffecfabe0", "train": "fc035cf027dd"},
+    item=sanitized_item, judge=judge, version=lambda: postprocess.VERSION, default_profile="sdar-native", published={"test": "7529a8d36cac", "prompt": "058f499cbb98", "validation": "b51ffecfabe0", "train": "fc035cf027dd"},
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Makes a program of a completion. Each way has a version in its name, which scores carry; a changed rule is a new version.
+"""Makes a program of a completion. Each way has its version in its name and VERSION names them all: a changed rule counts up.
 
 fence-entry-1 is reconstructed from the description of what Fast-dLLM's and Dream's evaluations do with HumanEval; the others
 are what their names say.
@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable
 
+VERSION = "programs-1"
 _OPEN = re.compile(r"```(?:python|py)[ \t]*\r?\n", re.IGNORECASE)
 _ANY_OPEN = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n")
 _LINES = 100
