@@ -109,13 +109,14 @@ class Generation:
 
 def generate(model: Model, prompts: str | list[str] | list[list[int]], decoder: str = "psd", *, batch_size: int = 16,
              progress: bool = False, record_scores: bool = False, config: DecodeConfig | None = None,
-             **options) -> Generation:  # fmt: skip
+             index: list[int] | None = None, **options) -> Generation:  # fmt: skip
     """Decode prompts (text or token ids) with a decoder by name and its options, or with a ready `config`.
 
     Options: policy, k, threshold, relaxed_threshold, radius, depth, tokens_per_level, acceptor, block_length,
     gen_length, temperature, seed, cache, as far as the decoder has them. Batches are formed by prompt length and do not
-    change the outputs. Raises UserError for unknown names, impossible values, and prompts that are empty, contain the
-    mask token or do not fit the model's positions together with gen_length.
+    change the outputs; `index` numbers the prompts for the noise at temperature > 0 (0, 1, ... unless given). Raises
+    UserError for unknown names, impossible values, and prompts that are empty, contain the mask token or do not fit the
+    model's positions together with gen_length.
     """
     if config is not None and options:
         raise UserError(f"give either a config or options, not both (got {', '.join(options)}).")
@@ -124,14 +125,17 @@ def generate(model: Model, prompts: str | list[str] | list[list[int]], decoder: 
     attached = config.attach(model)
     ids = encode(model, prompts, config.gen_length)
     block_length = resolve_block_length(model, config)
-    batches = [(batch, _decode(model, [ids[i] for i in batch], attached, block_length, batch, record_scores))
+    index = list(range(len(ids))) if index is None else index
+    if len(index) != len(ids):
+        raise UserError(f"index must have one number per prompt, got {len(index)} for {len(ids)} prompts.")
+    batches = [(batch, _decode(model, [ids[i] for i in batch], attached, block_length, [index[i] for i in batch], record_scores))
                for batch in _batches(ids, batch_size, progress, config.label)]  # fmt: skip
     found: dict[int, Sequence] = {}
     ledger = Ledger()
     for batch, recording in batches:
         ledger = ledger + recording.ledger
-        for row, index in enumerate(batch):
-            found[index] = _sequence(model, ids[index], recording, row, config.label)
+        for row, at in enumerate(batch):
+            found[at] = _sequence(model, ids[at], recording, row, config.label)
     return Generation([found[i] for i in range(len(ids))], config, ledger)
 
 

@@ -115,6 +115,7 @@ REFUSED = [
     ({"decoder": "greedy", "depth": 3}, "decoder 'greedy' has no option 'depth'"),
     ({"decoder": "spiffy", "k": 4}, "decoder 'spiffy' has no option 'k'"),
     ({"config": DecodeConfig.make("greedy"), "depth": 3}, "either a config or options"),
+    ({"index": [1, 2]}, "index must have one number per prompt, got 2 for 1 prompts"),
 ]
 
 

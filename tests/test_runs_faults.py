@@ -133,19 +133,6 @@ def test_rows_whose_judge_failed_are_judged_again_and_not_decoded_again(tmp_path
     assert run(ONE, 6, tmp_path, loader=lambda name: model).equals(second)
 
 
-def test_another_version_of_the_post_processing_judges_again(tmp_path, model, decoded, monkeypatch):
-    class Versioned(type(toy.TOY)):
-        version = "strip 2"
-
-    run(ONE, 4, tmp_path, loader=lambda name: model)
-    newer = Versioned(*(getattr(toy.TOY, name) for name in ("name", "description", "gen_length", "judge")))
-    monkeypatch.setitem(tasks._TASKS, "toy", newer)
-    calls = len(decoded[1])
-    frame = run(ONE, 4, tmp_path, loader=lambda name: model)
-    assert len(decoded[1]) == calls
-    assert set(frame.postprocessing) == {"strip 2"}
-
-
 def test_a_full_disk_is_one_sentence_and_keeps_what_there_is(tmp_path, model, monkeypatch):
     unit = Unit(loaded(model), tasks.get("toy"), "test", DecodeConfig.make("greedy", gen_length=12), tasks.get("toy").load("test", 4))
     first, second = unit.batches(read(tmp_path), size=2)
@@ -159,6 +146,16 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_there_is(tmp_path, model, mo
         with pytest.raises(UserError, match="No space left on device.*rows so far are kept"):
             second.run(attempt, Pace())
     assert len(read(tmp_path).rows) >= 2
+
+
+def test_sampling_does_not_depend_on_the_batch(tmp_path, model, decoded):
+    sampled = replace(ONE, options={"temperature": 1.0, "seed": 3})
+    whole = run(sampled, 8, tmp_path / "a", loader=lambda name: model)
+    first = run(sampled, 3, tmp_path / "b", loader=lambda name: model)
+    longer = run(sampled, 8, tmp_path / "b", loader=lambda name: model)
+    assert longer.completion.equals(whole.completion)
+    assert first.completion.equals(whole.completion[:3])
+    assert whole.completion.nunique() > 1
 
 
 def test_the_cache_called_exact_is_the_fastest_exact_one_of_each_family(tmp_path, model):

@@ -117,35 +117,33 @@ class WarmUp:
 
 def call_ms(unit: Unit) -> tuple[int, float]:
     """The batch that memory allows and the milliseconds of one verifying call of it, at prompts of middling length."""
-    from psd_lib import generate
-
     ordered = sorted(unit.examples, key=lambda example: len(example.prompt))
     middle = max(0, (len(ordered) - BATCH_SIZE) // 2)
-    prompts = [example.prompt for example in ordered[middle : middle + BATCH_SIZE]]
-    loaded = unit.model.load()
+    examples = ordered[middle : middle + BATCH_SIZE]
+    model = unit.model.load()
     while True:
-        probe = Probe(loaded.denoiser)
+        probe = Probe(model.denoiser)
+        probed = replace(model, denoiser=probe)
         try:
-            generate(replace(loaded, denoiser=probe), prompts, config=unit.config, batch_size=len(prompts))
+            replace(unit, model=replace(unit.model, load=lambda: probed)).decode(examples)
         except Enough:
             pass
         except Exception as error:
-            if not out_of_memory(error) or len(prompts) == 1:
+            if not out_of_memory(error) or len(examples) == 1:
                 raise
-            prompts = prompts[: len(prompts) // 2]
+            examples = examples[: len(examples) // 2]
             free_memory()
             continue
-        return len(prompts), probe.ms[-1]
+        return len(examples), probe.ms[-1]
 
 
 def answer(unit: Unit) -> tuple[int, float]:
     """Tokens of one answer up to its end, and tokens per call of the `confidence` policy that decoded it."""
-    from psd_lib import generate
     from psd_lib.decoding import DecodeConfig
 
     middle = sorted(unit.examples, key=lambda example: len(example.prompt))[len(unit.examples) // 2]
     options = {name: getattr(unit.config, name) for name in ("gen_length", "block_length", "cache")}
-    sequence = generate(unit.model.load(), [middle.prompt], config=DecodeConfig.make("confidence", **options))[0]
+    (sequence,) = replace(unit, config=DecodeConfig.make("confidence", **options)).decode([middle])
     length = min(sequence.n_tokens + 1, unit.config.gen_length)
     return length, max(1.0, length / sequence.nfe)
 

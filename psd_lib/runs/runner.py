@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from psd_lib.errors import UserError
 from psd_lib.runs.config import ROW_VERSION, config_hash, digest
+from psd_lib.runs.prompts import prompt_of
 from psd_lib.runs.sources import Source
 from psd_lib.runs.store import Attempt, Contents, Row
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 16
 CRASHES_IN_A_ROW = 5
+NOISES = 1 << 20  # what the loop keeps apart of the seed
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,7 @@ class Unit:
     def hash(self) -> str:
         """Name of everything that decides the rows besides the example.
 
-        What a task leaves out (a profile) and the usual dtype are not part of it. Nor is how completions are judged: a
-        new version of that judges the stored completions again.
+        What a task leaves out (a profile) and the usual dtype are not part of it.
         """
         dtype = None if self.model.dtype == "float32" else self.model.dtype
         return config_hash(self.model.fingerprint, self.task.name, self.split, self.data_hash, self.config.to_dict(),
@@ -54,11 +56,19 @@ class Unit:
         for start in range(0, len(missing), size):
             yield Batch(self, missing[start : start + size])
 
-    def outdated(self, contents: Contents) -> list[Row]:
-        """The rows to judge again: those whose judge failed, and those of another version of the post-processing."""
+    def unjudged(self, contents: Contents) -> list[Row]:
+        """The rows whose judge failed, to be judged again."""
         rows = [contents.rows[key] for example in self.examples if (key := (self.hash, example.id)) in contents.rows]
-        version = getattr(self.task, "version", None)
-        return [row for row in rows if row["correct"] is None or row.get("postprocessing") != version]
+        return [row for row in rows if row["correct"] is None]
+
+    def decode(self, examples: Sequence[Example]) -> list[generation.Sequence]:
+        """Decode examples in one batch. Sampling noise belongs to the example, whatever batch it is in."""
+        from psd_lib import generate
+
+        model = self.model.load()
+        prompts = [prompt_of(model, self.task, example) for example in examples]
+        index = [crc32(example.id.encode()) % NOISES for example in examples]
+        return list(generate(model, prompts, config=self.config, batch_size=len(prompts), index=index))
 
     def describe(self) -> Row:
         """What all rows of the unit say."""
@@ -74,7 +84,7 @@ class Unit:
             "split": self.split,
             "data_hash": self.data_hash,
             "profile": profile_of(task),
-            "postprocessing": getattr(task, "version", None),
+            "postprocessing": getattr(getattr(task, "protocol", None), "headline", None),
             "decoder": self.config.decoder,
             "label": self.config.label,
             "decode": self.config.to_dict(),
@@ -128,12 +138,8 @@ class Batch:
         return [row for part in parts for row in Batch(self.unit, part).run(attempt, pace)]
 
     def _rows(self) -> list[Row]:
-        from psd_lib import generate
-
-        unit = self.unit
-        prompts = [example.prompt for example in self.examples]
-        sequences = list(generate(unit.model.load(), prompts, config=unit.config, batch_size=len(prompts)))
-        scores = unit.task.score_many([(s.text, e) for s, e in zip(sequences, self.examples, strict=True)])
+        sequences = self.unit.decode(self.examples)
+        scores = self.unit.task.score_many([(s.text, e) for s, e in zip(sequences, self.examples, strict=True)])
         return [self._row(*parts) for parts in zip(self.examples, sequences, scores, strict=True)]
 
     def _quarantine(self, error: Exception, attempt: Attempt, pace: Pace) -> None:
@@ -177,9 +183,8 @@ def rescore(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> lis
 
 
 def refresh(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
-    """Rescored rows that replace the stored ones: `judged` counts the judgements, `postprocessing` names the version."""
-    version = {"postprocessing": getattr(task, "version", None)}
-    return [{**row, **version, "judged": row.get("judged", 0) + 1} for row in rescore(rows, task, examples)]
+    """Rescored rows that replace the stored ones, because `judged` counts one judgement more."""
+    return [{**row, "judged": row.get("judged", 0) + 1} for row in rescore(rows, task, examples)]
 
 
 def profile_of(task: Task) -> str | None:
