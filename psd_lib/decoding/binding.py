@@ -14,7 +14,7 @@ changes from batch to batch lives in the bound object that `begin` returns.
 * a policy's `revoke(commit, masked) -> bool [S, W]`: decided positions of the window to mask again after this commit.
 * an acceptor's `choose(drafts, predicted, masked, targets, live) -> (path [S, N], length [S])`: replaces `reach` and the
   walk; the path may start at any valid node, for builders with `alternatives = True`, whose nodes need not contain node 0.
-* `stateful = True`: the policy's next step depends on earlier steps, so drafts that skip steps are refused.
+* a policy's `no_drafts = "why"`: its next step depends on more than the state, so drafts are refused with this reason.
 * `fidelity = "reconstructed"` and a one-sentence `note`: the rule is not published and this is our reading of it.
 """
 
@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+
+from psd_lib.errors import UserError
 
 EXACT_RULE, RECONSTRUCTED = "exact rule", "reconstructed"
 
@@ -34,3 +36,8 @@ def begin(plug: Any, loop: Any) -> Any:
 def fidelity(plugs: Iterable[Any]) -> str:
     """`"reconstructed"` when any plug's rule is our reading of something unpublished, else `"exact rule"`."""
     return RECONSTRUCTED if any(getattr(plug, "fidelity", EXACT_RULE) == RECONSTRUCTED for plug in plugs) else EXACT_RULE
+
+
+def refuse_cache(policy: str, cache: str, reason: str) -> UserError:
+    """The one sentence for a policy that a cache plan does not fit."""
+    return UserError(f"policy {policy!r} cannot be combined with cache {cache!r}: {reason}; use cache 'none'.")

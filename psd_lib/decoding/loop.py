@@ -27,6 +27,7 @@ from psd_lib.decoding.denoiser import Denoiser
 from psd_lib.decoding.drafts import Drafts
 from psd_lib.decoding.presets import DecodeConfig
 from psd_lib.decoding.scores import Scores, ban, position_gumbel, score
+from psd_lib.decoding.stops import Stopping
 from psd_lib.decoding.trace import Recorder, Recording
 from psd_lib.errors import UserError
 
@@ -78,6 +79,8 @@ class Loop:
         self.asked = torch.ones(len(seeds), dtype=torch.bool)  # host: who took part in the last call
         self.session = config.cache.open(denoiser, canvas)
         self.policy, self.builder, self.acceptor = (begin(p, self) for p in (config.policy, config.builder, config.acceptor))
+        if config.stop is not None:
+            self.policy = Stopping(self.policy, begin(config.stop, self), canvas)
         self.detail = recorder.record_scores or any(getattr(p, "needs_detail", False) for p in (self.policy, self.acceptor))
 
     def first_scores(self) -> Scores:

@@ -10,26 +10,39 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Real
 
 from psd_lib.decoding.acceptance import ACCEPTORS, Acceptor, Replay
+from psd_lib.decoding.binding import EXACT_RULE, RECONSTRUCTED, fidelity
 from psd_lib.decoding.caches import CachePlan, NoCache
 from psd_lib.decoding.checks import at_least, known
-from psd_lib.decoding.drafts import Chain, DraftBuilder, NoDraft
+from psd_lib.decoding.drafts import BUILDERS, Chain, DraftBuilder, NoDraft
 from psd_lib.decoding.exact_block import ExactBlock
-from psd_lib.decoding.policies import POLICIES, LeftToRight, LocalLeap, Policy, Threshold, TopK
+from psd_lib.decoding.policies import (
+    POLICIES, Credit, Entropy, EntropyBound, Factor, Hierarchy, Judged, Klass, LeftToRight, LocalLeap, Margin, Policy,
+    SdarDynamic, SdarSequential, SdarStatic, Threshold, TopK, Wino,
+)  # fmt: skip
+from psd_lib.decoding.stops import STOPS, Prophet, Sched, StopRule
 from psd_lib.errors import UserError
 
 CACHES: dict[str, type] = {plan.name: plan for plan in (NoCache, ExactBlock)}
+PLUGS = ("policy", "builder", "acceptor", "stop")
 RUN_OPTIONS = ("block_length", "gen_length", "temperature", "seed", "cache")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A decoder's plugs and which of them a user may set: `open` names plugs ("policy", "builder", "acceptor")."""
+    """A decoder's plugs and which of them a user may set.
+
+    `open` names the plugs whose options a user may set, and "any policy" where the policy itself may be exchanged.
+    `fidelity` and `note` say what is our reading of the method as a whole; plugs carry their own.
+    """
 
     policy: Policy
     builder: DraftBuilder = NoDraft()
     acceptor: Acceptor = Replay()
     open: tuple[str, ...] = ()
     source: str = ""
+    stop: StopRule | None = None
+    fidelity: str = EXACT_RULE
+    note: str = ""
 
 
 PRESETS: dict[str, Preset] = {
@@ -38,13 +51,32 @@ PRESETS: dict[str, Preset] = {
     "left_to_right": Preset(LeftToRight(1), open=("policy",), source="fixed order"),
     "confidence": Preset(Threshold(), open=("policy",), source="Fast-dLLM, arXiv 2505.22618"),
     "local_leap": Preset(LocalLeap(), open=("policy",), source="LocalLeap, arXiv 2510.07081"),
+    "factor": Preset(Factor(), open=("policy",), source="Fast-dLLM's factor rule, arXiv 2505.22618"),
+    "entropy_bound": Preset(EntropyBound(), open=("policy",), source="EB-Sampler, arXiv 2505.24857, as in sglang"),
+    "margin": Preset(Margin(), open=("policy",), source="the threshold rule on p(1st) - p(2nd)"),
+    "entropy": Preset(Entropy(), open=("policy",), source="the threshold rule on entropy, as in d3LLM and dParallel"),
+    "sdar_dynamic": Preset(SdarDynamic(), open=("policy",), source="SDAR, its code"),
+    "sdar_static": Preset(SdarStatic(), open=("policy",), source="SDAR, its code"),
+    "sdar_sequential": Preset(SdarSequential(), open=("policy",), source="SDAR, its code"),
+    "hierarchy": Preset(Hierarchy(), open=("policy",), source="hierarchical decoding of dInfer, its code"),
+    "klass": Preset(Klass(), open=("policy",), source="KLASS, arXiv 2511.05664, its code"),
+    "credit": Preset(Credit(), open=("policy",), source="Credit decoding, arXiv 2510.06133, as in dInfer"),
+    "wino": Preset(Wino(), open=("policy",), source="WINO, arXiv 2507.18578, its code"),
+    "prophet": Preset(
+        TopK(1), open=("any policy", "policy", "stop"), source="Prophet, arXiv 2508.19982", stop=Prophet(),
+    ),
+    "sched": Preset(TopK(1), open=("any policy", "policy", "stop"), source="SchED, arXiv 2512.02892", stop=Sched()),
+    "apd": Preset(Judged(), open=("policy",), source="APD, arXiv 2506.00413, its code"),
     "spiffy": Preset(
         TopK(1), Chain(), open=("builder", "acceptor"),
         source="Spiffy, arXiv 2509.18085, as PSD's temporal baseline: a chain instead of the calibrated graph",
+        fidelity=RECONSTRUCTED, note="Spiffy as PSD's temporal baseline (reconstructed): a chain of depth d, not the calibrated graph.",
     ),
     "psd": Preset(
-        Threshold(), Chain(), open=("any policy", "policy", "builder", "acceptor"),
+        Threshold(), Chain(), open=("any policy", "policy", "builder", "acceptor", "stop"),
         source="PSD, arXiv 2605.15609; acceptance by replay is our exact reading of an unpublished rule",
+        fidelity=RECONSTRUCTED,
+        note="PSD (reconstructed): its acceptance rule and its tokens per level are not published; replay and 1 are our reading.",
     ),
 }  # fmt: skip
 
@@ -67,8 +99,14 @@ class DecodeConfig:
     gen_length: int = 128
     temperature: float = 0.0
     seed: int = 0
+    stop: StopRule | None = None
 
     def __post_init__(self):
+        if self.drafts and hasattr(self.policy, "no_drafts"):
+            raise UserError(
+                f"policy {self.policy.name!r} cannot be combined with drafts: {self.policy.no_drafts}; "
+                "use it alone (depth=0), or draft for a policy that depends on the state alone, such as 'confidence'."
+            )
         at_least("gen_length", self.gen_length, 1)
         at_least("seed", self.seed, 0)
         if self.block_length is not None:
@@ -81,16 +119,15 @@ class DecodeConfig:
         """The config of a decoder by name. Raises UserError for names, options and values that it does not have."""
         known("decoder", decoder, PRESETS)
         preset = PRESETS[decoder]
-        plugs = {"policy": preset.policy, "builder": preset.builder, "acceptor": preset.acceptor}
-        if "any policy" in preset.open and "policy" in options:
-            plugs["policy"] = _plug("policy", options.pop("policy"), POLICIES)
-        if "acceptor" in preset.open and "acceptor" in options:
-            plugs["acceptor"] = _plug("acceptor", options.pop("acceptor"), ACCEPTORS)
+        plugs = {kind: getattr(preset, kind) for kind in PLUGS}
+        for kind, slot, registry in (("policy", "any policy", POLICIES), ("acceptor", "acceptor", ACCEPTORS), ("stop", "stop", STOPS)):
+            if slot in preset.open and kind in options:
+                plugs[kind] = _plug(kind, options.pop(kind), registry)
         run = {name: options.pop(name) for name in RUN_OPTIONS if name in options}
         if "cache" in run:
             run["cache"] = _plug("cache", run["cache"], CACHES)
-        for kind in ("policy", "builder", "acceptor"):
-            if kind in preset.open:
+        for kind in PLUGS:
+            if kind in preset.open and plugs[kind] is not None:
                 mine = {f.name: options.pop(f.name) for f in fields(plugs[kind]) if f.name in options}
                 plugs[kind] = replace(plugs[kind], **mine)
         if options:
@@ -101,15 +138,29 @@ class DecodeConfig:
         return cls(decoder, **plugs, **run)
 
     def to_dict(self) -> dict:
-        """The config as plain nested data, the input of a run's hash."""
-        plugs = {kind: _describe(getattr(self, kind)) for kind in ("policy", "builder", "acceptor", "cache")}
-        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in plugs}
+        """The config as plain nested data, the input of a run's hash; a plug that is not there is not mentioned."""
+        plugs = {kind: _describe(getattr(self, kind)) for kind in (*PLUGS, "cache") if getattr(self, kind) is not None}
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*PLUGS, "cache")}
         return {**rest, **plugs}
 
     @property
     def exact(self) -> bool:
-        """Whether outputs are provably the policy's own, decoded step by step."""
-        return not self.drafts or self.acceptor.exact_for(self.policy, self.builder)
+        """Whether outputs are provably the policy's own, decoded step by step; a stop rule makes them others."""
+        return self.stop is None and (not self.drafts or self.acceptor.exact_for(self.policy, self.builder))
+
+    @property
+    def fidelity(self) -> str:
+        """`"exact rule"`, or `"reconstructed"` where a rule is not published and this is our reading of it."""
+        return fidelity((PRESETS.get(self.decoder), *self._plugs()))
+
+    @property
+    def notes(self) -> list[str]:
+        """What tables must say beside the label: one sentence for everything reconstructed or adapted."""
+        found = (getattr(part, "note", "") for part in (PRESETS.get(self.decoder), *self._plugs()))
+        return [note for note in found if note]
+
+    def _plugs(self) -> list:
+        return [getattr(self, kind) for kind in PLUGS if getattr(self, kind) is not None]
 
     @property
     def drafts(self) -> bool:
@@ -118,7 +169,7 @@ class DecodeConfig:
 
     def attach(self, model) -> DecodeConfig:
         """The config with its second models loaded and compared with the target `model` (`psd_lib.models.Model`)."""
-        found = {kind: getattr(self, kind) for kind in ("policy", "builder", "acceptor")}
+        found = {kind: getattr(self, kind) for kind in PLUGS}
         return replace(self, **{kind: plug.attach(model) for kind, plug in found.items() if hasattr(plug, "attach")})
 
     @property
@@ -128,8 +179,8 @@ class DecodeConfig:
 
     @property
     def bare(self) -> DecodeConfig:
-        """The same policy without drafts: the reference that exactness is measured against."""
-        return replace(self, builder=NoDraft(), acceptor=Replay())
+        """The same policy without drafts and stop rule: the reference that exactness is measured against."""
+        return replace(self, builder=NoDraft(), acceptor=Replay(), stop=None)
 
     @property
     def label(self) -> str:
@@ -138,9 +189,21 @@ class DecodeConfig:
         parts += [self.builder.label] if self.builder.label else []
         if self.drafts and not isinstance(self.acceptor, Replay):
             parts.append(self.acceptor.name)
+        parts += [self.stop.label] if self.stop is not None else []
         if self.decoder not in ("psd", "spiffy") and parts:
             return ", ".join(parts)
         return f"{self.decoder}({', '.join(parts)})" if parts else self.decoder
+
+
+def notes_of(described: dict) -> tuple[str, list[str]]:
+    """Fidelity and notes of a config that was stored as data (`DecodeConfig.to_dict`), for tables made from rows.
+
+    Plugs that are not registered in this process (a user's own, from elsewhere) are taken as they say nothing.
+    """
+    registries = {"policy": POLICIES, "builder": BUILDERS, "acceptor": ACCEPTORS, "stop": STOPS}
+    plugs = [registry.get(described.get(kind, {}).get("name")) for kind, registry in registries.items()]
+    parts = [PRESETS.get(described["decoder"]), *plugs]
+    return fidelity(parts), [part.note for part in parts if getattr(part, "note", "")]
 
 
 def _plug(kind: str, value, registry: dict[str, type]):
@@ -157,6 +220,6 @@ def _describe(plug) -> dict:
 
 
 def _accepted(preset: Preset, plugs: dict) -> list[str]:
-    names = [f.name for kind in ("policy", "builder", "acceptor") if kind in preset.open for f in fields(plugs[kind])]
-    names += [kind for kind, slot in (("policy", "any policy"), ("acceptor", "acceptor")) if slot in preset.open]
+    names = [f.name for kind in PLUGS if kind in preset.open and plugs[kind] is not None for f in fields(plugs[kind])]
+    names += [kind for kind, slot in (("policy", "any policy"), ("acceptor", "acceptor"), ("stop", "stop")) if slot in preset.open]
     return names + list(RUN_OPTIONS)

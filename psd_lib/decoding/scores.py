@@ -21,15 +21,16 @@ from torch import Tensor
 class Scores:
     """Scores of positions, each tensor `[..., W]`.
 
-    `token` int64 proposed id; `confidence` float32 probability of `token`; `margin` float32 p(1st) - p(2nd) and `entropy`
-    float32 in nats are None unless asked for. Values at positions that are not masked are meaningless: always combine
-    with a mask.
+    `token` int64 proposed id; `confidence` float32 probability of `token`; `margin` float32 p(1st) - p(2nd), `entropy`
+    float32 in nats and `gap` float32 logit(1st) - logit(2nd) are None unless asked for. Values at positions that are not
+    masked are meaningless: always combine with a mask.
     """
 
     token: Tensor
     confidence: Tensor
     margin: Tensor | None = None
     entropy: Tensor | None = None
+    gap: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Scores:
         """Apply `function` to each tensor that is there (indexing, gathering, reshaping)."""
@@ -54,7 +55,7 @@ def argmax_lowest(values: Tensor, top: Tensor | None = None) -> Tensor:
 
 
 def score(logits: Tensor, noise: Tensor | None = None, temperature: float = 0.0, detail: bool = False) -> Scores:
-    """Scores of banned float32 `logits` `[..., V]` (see `ban`); `detail` adds margin and entropy.
+    """Scores of banned float32 `logits` `[..., V]` (see `ban`); `detail` adds margin, entropy and gap.
 
     With `temperature` > 0 the token is the argmax of `logits / temperature + noise`, where `noise` is Gumbel noise of
     the same shape (see `position_gumbel`); confidence stays the untempered softmax probability of that token.
@@ -73,10 +74,11 @@ def score(logits: Tensor, noise: Tensor | None = None, temperature: float = 0.0,
     confidence = weight.gather(-1, token[..., None])[..., 0] / total
     if not detail:
         return Scores(token, confidence)
-    first, second = weight.topk(2, dim=-1).values.unbind(-1)
+    first, second = logits.topk(2, dim=-1).values.unbind(-1)
+    gap = first - second
     # a banned id has weight 0 and must contribute 0, not 0 * inf
     surprise = (weight * (logits - top).masked_fill(weight == 0, 0.0)).sum(-1)
-    return Scores(token, confidence, (first - second) / total, total.log() - surprise / total)
+    return Scores(token, confidence, (1 - (-gap).exp()) / total, total.log() - surprise / total, gap)
 
 
 def order(values: Tensor, masked: Tensor) -> Tensor:
