@@ -51,6 +51,13 @@ class Spec:
     published: Mapping[str, str]
 
 
+def _checked(item: Item) -> Item:
+    wrong = [name for name, text in {**item.fields, "reference": item.reference}.items() if not isinstance(text, str)]
+    if wrong:
+        raise TypeError(f"{item.id}: {', '.join(wrong)} must be text")
+    return item
+
+
 @lru_cache(maxsize=16)
 def _items(spec: Spec, split: str, data_dir: str | None) -> tuple[Item, ...]:
     rows = source.read(spec.name, spec.files, split, data_dir)
@@ -59,7 +66,7 @@ def _items(spec: Spec, split: str, data_dir: str | None) -> tuple[Item, ...]:
         warnings.warn(f"{spec.name} {split} has {len(rows)} rows with the hash {found}, not the published {spec.published[split]}: "
                       "scores on it are not comparable with published ones.", stacklevel=5)  # fmt: skip
     try:
-        return tuple(spec.item(split, number, row) for number, row in enumerate(rows))
+        return tuple(_checked(spec.item(split, number, row)) for number, row in enumerate(rows))
     except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
         raise UserError(f"A row of {spec.name} {split} has other contents than expected ({type(error).__name__}: {error}): "
                         f"use the published data of {spec.files.repo}.") from None

@@ -40,7 +40,7 @@ def tests(example: Example) -> Tests:
 
 def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int) -> list[Score]:
     """Scores completions by running them with the item's tests."""
-    return programs.judge(pairs, protocol, workers, tests)
+    return programs.judge(pairs, protocol.headline, protocol.timeout, workers, tests)
 
 
 SPEC = Spec(

@@ -8,29 +8,28 @@ from typing import TYPE_CHECKING
 from psd_lib.tasks.base import Example, Score
 from psd_lib.tasks.benchmarks.benchmark import Pair
 from psd_lib.tasks.benchmarks.postprocess import POSTPROCESS
-from psd_lib.tasks.benchmarks.protocol import Protocol
 
 if TYPE_CHECKING:
     from psd_lib.sandbox import Tests
 
 
-def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int, tests: Callable[[Example], Tests]) -> list[Score]:
-    """Decides by running each program with its tests; `correct` is None where the sandbox itself failed.
+def judge(pairs: Sequence[Pair], postprocess: str, timeout: float, workers: int, tests: Callable[[Example], Tests]) -> list[Score]:
+    """Decides by running each program with its tests, `timeout` seconds of CPU each; `correct` is None where the sandbox failed.
 
-    The program is the completion after the profile's post-processing, whose version the score carries. An empty
-    completion is wrong without being run.
+    The program is the completion after the post-processing of that name, which the score carries. An empty completion is
+    wrong without being run.
     """
     from psd_lib import sandbox
 
-    make = POSTPROCESS[protocol.headline]
+    make = POSTPROCESS[postprocess]
     filled = [at for at, (completion, _) in enumerate(pairs) if completion.strip()]
     programs = {at: make(pairs[at][0], pairs[at][1].meta.get("prompt", ""), pairs[at][1].meta.get("entry_point", "")) for at in filled}
-    limits = sandbox.Limits(cpu=protocol.timeout)
+    limits = sandbox.Limits(cpu=timeout)
     found = sandbox.check_many([(programs[at], tests(pairs[at][1])) for at in filled], limits=limits, workers=workers)
     verdicts = dict(zip(filled, found, strict=True))
     scores = []
     for at in range(len(pairs)):
-        details = {"postprocess": protocol.headline}
+        details = {"postprocess": postprocess}
         if at not in verdicts:
             scores.append(Score(False, None, "no answer", None, details))
             continue
