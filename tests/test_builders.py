@@ -11,8 +11,11 @@ from test_invariants import config, make_model, make_prompts, run
 
 from psd_lib.decoding.acceptance import Replay
 from psd_lib.decoding.drafts import BUILDERS
+from psd_lib.decoding.graphs import Graph, Measured
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
+SWAPS = Measured(Graph(([(0, 0)], [(0, 1)], [(1, 0)], [(0, 0), (1, 0)], [(0, 0), (1, 2)])), 8, "literal", "")
+ARGUMENTS = {"calibrated": (SWAPS, 5), "draft_model": (3, make_model(7))}
 MODELS = {"block-causal": (1, False, 6.0), "bidirectional": (3, True, 6.0)}
 
 
@@ -23,7 +26,7 @@ def model(request):
 
 def made(name):
     """A builder of that name, with the arguments that it cannot be made without."""
-    return BUILDERS[name]()
+    return BUILDERS[name](*ARGUMENTS.get(name, ()))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])

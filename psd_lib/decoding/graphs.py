@@ -73,6 +73,19 @@ class Graph:
         return tuple(levels)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A graph found by calibration: best formulas first, with the block length that the trajectories were recorded at.
+
+    `name` is for labels; `digest` identifies the content in configs and rows.
+    """
+
+    graph: Graph
+    block_length: int
+    name: str
+    digest: str
+
+
 def chain(count: int) -> Graph:
     """The nested prefixes of the position ranking: {0}, {0, 1}, {0, 1, 2}, ..."""
     return Graph(tuple(_tokens_first(range(size)) for size in range(1, count + 1)))

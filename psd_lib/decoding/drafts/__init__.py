@@ -7,13 +7,17 @@ decides. To add one, write a frozen dataclass in a file of this folder and list 
 
 from psd_lib.decoding.drafts.base import DraftBuilder, Drafts, NoDraft
 from psd_lib.decoding.drafts.branches import Candidates, Explore, Lookahead
+from psd_lib.decoding.drafts.calibrated import Calibrated
 from psd_lib.decoding.drafts.chain import Chain
+from psd_lib.decoding.drafts.draft_model import DraftModel
 from psd_lib.decoding.drafts.graph import MixOrder, OrderSwap
 
 BUILDERS: dict[str, type] = {
-    builder.name: builder for builder in (NoDraft, Chain, OrderSwap, MixOrder, Lookahead, Candidates, Explore)
+    builder.name: builder
+    for builder in (NoDraft, Chain, OrderSwap, MixOrder, Calibrated, DraftModel, Lookahead, Candidates, Explore)
 }
 
 __all__ = [
-    "BUILDERS", "Candidates", "Chain", "DraftBuilder", "Drafts", "Explore", "Lookahead", "MixOrder", "NoDraft", "OrderSwap",
+    "BUILDERS", "Calibrated", "Candidates", "Chain", "DraftBuilder", "DraftModel", "Drafts", "Explore", "Lookahead", "MixOrder",
+    "NoDraft", "OrderSwap",
 ]  # fmt: skip
