@@ -2,5 +2,6 @@
 
 from psd_lib.models.families import FAMILIES, Family
 from psd_lib.models.loading import Model, load
+from psd_lib.models.released import SUPPORTED, Released
 
-__all__ = ["FAMILIES", "Family", "Model", "load"]
+__all__ = ["FAMILIES", "SUPPORTED", "Family", "Model", "Released", "load"]

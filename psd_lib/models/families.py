@@ -13,6 +13,20 @@ from psd_lib.models import configs
 
 
 @dataclass(frozen=True)
+class Special:
+    """Token ids of a family's released vocabulary, which has `rows` embedding rows in one release or the other.
+
+    `stop`: end of text first, then end of turn; `pad` is never the mask; `begin` is None where none is used.
+    """
+
+    rows: tuple[int, ...]
+    mask: int
+    stop: tuple[int, ...]
+    pad: int | None = None
+    begin: int | None = None
+
+
+@dataclass(frozen=True)
 class Family:
     """Facts about one `model_type`.
 
@@ -23,7 +37,8 @@ class Family:
     with prompt tokens (else from the prompt's end). `shift`: the prediction for position i is read at i - 1.
     `names`: tensor names of the checkpoint and of the stock class, `{i}` any number; other names are the same in both.
     `fused`: layers whose q, k and v projections are stored as one tensor. `told_by`: the config field that tells the
-    family from another one of the same `model_type`.
+    family from another one of the same `model_type`. `special`: ids to use where the config has none.
+    `qwen_tokenizer`: may come as Qwen2's vocab.json and merges.txt.
     """
 
     name: str
@@ -39,6 +54,8 @@ class Family:
     names: tuple[tuple[str, str], ...] = ()
     fused: bool = False
     told_by: str | None = None
+    special: Special | None = None
+    qwen_tokenizer: bool = False
 
 
 _LAYER, _BLOCK = "model.layers.{i}.", "model.transformer.blocks.{i}."
@@ -68,22 +85,29 @@ FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Family("sdar", "sdar", "Qwen3ForCausalLM", "Qwen3Config", configs.qwen3, sees_future=False, absolute_blocks=True,
-               shift=False, default_block_length=4),
+               shift=False, default_block_length=4, special=Special((151936,), 151669, (151643, 151645), 151643),
+               qwen_tokenizer=True),
         Family("llada", "llada", "LlamaForCausalLM", "LlamaConfig", configs.llada, sees_future=True, absolute_blocks=False,
-               shift=False, default_block_length=32, names=LLADA_NAMES),
+               shift=False, default_block_length=32, names=LLADA_NAMES,
+               special=Special((126464,), 126336, (126081, 126348), 126081, 126080)),
         Family("Dream", "Dream", "Qwen2ForCausalLM", "Qwen2Config", configs.qwen2, sees_future=True, absolute_blocks=False,
-               shift=True, default_block_length=32),
+               shift=True, default_block_length=32, special=Special((152064,), 151666, (151643, 151645), 151643, 151665),
+               qwen_tokenizer=True),
         Family("PanguEmbedded", "PanguEmbedded", "LlamaForCausalLM", "LlamaConfig", configs.pangu, sees_future=False,
-               absolute_blocks=False, shift=True, default_block_length=32, causal_context=True),
+               absolute_blocks=False, shift=True, default_block_length=32, causal_context=True,
+               special=Special((153376,), 45830, (2, 45892), 0, 1)),
         Family("Fast_dLLM_Qwen", "Fast_dLLM_Qwen", "Qwen2ForCausalLM", "Qwen2Config", configs.qwen2, sees_future=False,
-               absolute_blocks=True, shift=True, default_block_length=32),
+               absolute_blocks=True, shift=True, default_block_length=32,
+               special=Special((151936, 152064), 151665, (151645,)), qwen_tokenizer=True),
         Family("llada_moe", "llada", "Qwen3MoeForCausalLM", "Qwen3MoeConfig", configs.llada_moe, sees_future=True,
-               absolute_blocks=False, shift=False, default_block_length=32, told_by="num_experts"),
+               absolute_blocks=False, shift=False, default_block_length=32, told_by="num_experts",
+               special=Special((157184,), 156895, (156892,), 156892)),
         Family("llada2_moe", "llada2_moe", "Glm4MoeForCausalLM", "Glm4MoeConfig", configs.llada2, sees_future=False,
-               absolute_blocks=True, shift=False, default_block_length=32, names=LLADA2_NAMES, fused=True),
+               absolute_blocks=True, shift=False, default_block_length=32, names=LLADA2_NAMES, fused=True,
+               special=Special((157184,), 156895, (156892,), 156892)),
         # an autoregressive model: a block of one token, predicted by the one before it
         Family("qwen3", "qwen3", "Qwen3ForCausalLM", "Qwen3Config", configs.qwen3, sees_future=False, absolute_blocks=True,
-               shift=True, default_block_length=1),
+               shift=True, default_block_length=1, qwen_tokenizer=True),
     )
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,16 @@ import torch
 import transformers
 
 from psd_lib.errors import UserError
+from psd_lib.models import chat, memory
 from psd_lib.models.denoiser import NetworkDenoiser
 from psd_lib.models.families import Family, family_of
-from psd_lib.models.weights import network
-from psd_lib.paths import MODELS, ROOT
+from psd_lib.models.hub import locate, room
+from psd_lib.models.released import SUPPORTED
+from psd_lib.models.tokenizers import ids, tokenizer
+from psd_lib.models.weights import headers, network, stock_config
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BILLION = 1e9
 
 
 @dataclass(frozen=True)
@@ -24,16 +29,18 @@ class Model:
     """A loaded checkpoint: the denoiser, its tokenizer and the facts that decoding needs.
 
     `block_length` is the checkpoint's own; `max_positions` the longest prompt plus generation; `fingerprint` identifies
-    weights and config in rows.
+    weights and config in rows; `begin_id` is the token that some models expect first (openPangu always, Dream's base
+    model in its authors' evaluation), None where there is none.
     """
 
     name: str
     denoiser: NetworkDenoiser
-    tokenizer: transformers.PreTrainedTokenizerFast
+    tokenizer: transformers.PreTrainedTokenizerBase
     family: Family
     block_length: int
     max_positions: int
     fingerprint: str
+    begin_id: int | None = None
 
     @property
     def mask_id(self) -> int:
@@ -45,52 +52,44 @@ class Model:
         """Id of the (first) end-of-sequence token."""
         return self.denoiser.eos_ids[0]
 
+    def chat(self, messages: list[dict[str, str]], **options) -> str:
+        """The prompt text of a conversation, see `psd_lib.models.chat.render`."""
+        return chat.render(self.tokenizer, self.family, messages, **options)
 
-def load(path_or_repo: str | Path, revision: str | None = None, dtype: str = "float32", device: str | None = None) -> Model:
+
+def load(path_or_repo: str | Path, revision: str | None = None, dtype: str | None = None, device: str | None = None) -> Model:
     """Load a checkpoint from a folder, by the name of an embedded model, or from the Hub.
 
-    `dtype` is one of float32, float64, bfloat16, float16; `device` None takes a GPU when there is one. Raises UserError
-    when the checkpoint is missing, truncated, of an unknown family, or its tensors do not fit its config.
+    `revision` None is the pin of `SUPPORTED`, else `main`. `dtype` is one of float32, float64, bfloat16, float16; None is
+    bfloat16 from a billion parameters on, else float32. `device` None takes a GPU when there is one. Says on stderr how
+    much memory a large checkpoint needs. Raises UserError when the checkpoint is missing, truncated, of an unknown
+    family, too large, or its tensors, flags, vocabulary or special tokens do not fit.
     """
-    if dtype not in DTYPES:
+    if dtype is not None and dtype not in DTYPES:
         raise UserError(f"unknown dtype {dtype!r}; choose one of: {', '.join(DTYPES)}.")
+    place = _device(device)
+    repo = str(path_or_repo)
+    if repo in SUPPORTED and not Path(repo).is_dir():
+        memory.check(repo, SUPPORTED[repo].parameters * 1e9, _dtype(dtype, SUPPORTED[repo].parameters * 1e9), place)
+        room(repo)
     folder = locate(path_or_repo, revision)
     raw = _config(folder)
     family = family_of(raw)
-    loaded = network(folder, raw, family, DTYPES[dtype])
-    loaded.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    tokenizer = _tokenizer(folder)
-    mask_id = raw.get("mask_token_id", tokenizer.mask_token_id)
-    eos = raw.get("eos_token_id", tokenizer.eos_token_id)
-    if mask_id is None or eos is None:
-        raise UserError(f"{folder}: neither config.json nor the tokenizer names a mask token and an end-of-sequence token.")
-    eos_ids = tuple(eos) if isinstance(eos, list) else (eos,)
-    denoiser = NetworkDenoiser(loaded, family, mask_id, eos_ids, min(len(tokenizer), loaded.config.vocab_size))
+    stored = headers(folder)
+    parameters = sum(header.size for header in stored.values())
+    config = stock_config(folder, raw, family, stored)
+    words = tokenizer(folder, family)
+    special = ids(folder, raw, family, words, config.vocab_size)
+    wanted = _dtype(dtype, parameters)
+    name = Path(repo).name or folder.resolve().name
+    memory.announce(name, parameters, wanted, place, memory.per_token(config, wanted))
+    memory.check(name, parameters, wanted, place)
+    loaded = network(folder, family, config, wanted, bar=parameters > BILLION).to(place)
+    denoiser = NetworkDenoiser(loaded, family, special.mask, special.stop, len(words))
     return Model(
-        folder.name, denoiser, tokenizer, family, int(raw.get("block_size", family.default_block_length)),
-        loaded.config.max_position_embeddings, fingerprint(folder),
+        name, denoiser, words, family, _block_length(raw, family, repo), config.max_position_embeddings,
+        fingerprint(folder), special.begin,
     )  # fmt: skip
-
-
-def locate(path_or_repo: str | Path, revision: str | None = None) -> Path:
-    """The folder of a checkpoint: a path, a name under data/models, or a Hub repository `owner/name` (downloaded)."""
-    for candidate in (Path(path_or_repo), ROOT / path_or_repo, MODELS / path_or_repo):
-        if candidate.is_dir():
-            return candidate
-    name = str(path_or_repo)
-    embedded = sorted(folder.parent.name for folder in MODELS.glob("*/config.json"))
-    if name.count("/") != 1 or name.startswith((".", "/", "data/")):
-        raise UserError(
-            f"no checkpoint {name!r}: give a folder, a Hub repository owner/name, or one of: {', '.join(embedded) or 'none'}."
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot get {name!r} (revision {revision or 'main'}) from the Hub: {reason}") from error
 
 
 def fingerprint(folder: Path) -> str:
@@ -117,7 +116,21 @@ def _config(folder: Path) -> dict:
         raise UserError(f"{path} is not valid JSON ({error}); restore it from the checkpoint's source.") from error
 
 
-def _tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
-    if not (folder / "tokenizer.json").is_file():
-        raise UserError(f"{folder} has no tokenizer.json.")
-    return transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+def _dtype(name: str | None, parameters: float) -> torch.dtype:
+    return DTYPES[name or ("bfloat16" if parameters > BILLION else "float32")]
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name!r} is not available here; use 'cpu', or 'cuda' where there is a GPU.") from error
+    return device
+
+
+def _block_length(raw: dict, family: Family, name: str) -> int:
+    """The checkpoint's own block length; early SDAR configs lack it and say it in the repository's name (`...-b32`)."""
+    told = re.search(r"-b(\d+)$", name) if family.name == "sdar" else None
+    length = raw.get("block_size") or (told and told[1]) or family.default_block_length
+    return int(length)

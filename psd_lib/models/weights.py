@@ -62,24 +62,30 @@ def headers(folder: Path) -> dict[str, Header]:
     return found
 
 
-def network(folder: Path, raw: dict, family: Family, dtype: torch.dtype) -> torch.nn.Module:
-    """The stock network of a checkpoint with its weights in `dtype`, on the host.
+def stock_config(folder: Path, raw: dict, family: Family, stored: dict[str, Header]):
+    """The stock config of a checkpoint. A stored `lm_head` is never tied to the embedding, whatever the raw config says.
+
+    Raises UserError where the headers contradict the config.
+    """
+    names = {stock_name(name, family) for name in stored}
+    tied = bool(raw.get("tie_word_embeddings") or raw.get("weight_tying")) and "lm_head.weight" not in names
+    config = getattr(transformers, family.config_class)(**family.config(raw), tie_word_embeddings=tied)
+    _check_shapes(folder, stored, family, config)
+    return config
+
+
+def network(folder: Path, family: Family, config, dtype: torch.dtype, bar: bool = False) -> torch.nn.Module:
+    """The stock network of a checkpoint with its weights in `dtype`, on the host; `bar` shows progress.
 
     Raises UserError for tensors that are missing, unexpected, or do not fit the config, naming them.
     """
-    stored = headers(folder)
-    fields = family.config(raw)
-    names = {stock_name(name, family) for name in stored}
-    tied = bool(raw.get("tie_word_embeddings") or raw.get("weight_tying")) and "lm_head.weight" not in names
-    config = getattr(transformers, family.config_class)(**fields, tie_word_embeddings=tied)
-    _check_shapes(folder, stored, family, config)
     architecture = getattr(transformers, family.architecture)
     if family.fused:
         source = {"pretrained_model_name_or_path": None, "state_dict": dict(_split(folder, family, config))}
     else:
         mapping = {_pattern(own): target.replace("{i}", r"\1") for own, target in family.names}
         source = {"pretrained_model_name_or_path": folder, "key_mapping": mapping or None}
-    with quiet(bar=sum(header.size for header in stored.values()) > 1 << 29):
+    with quiet(bar):
         loaded, report = architecture.from_pretrained(
             **source, config=config, dtype=dtype, attn_implementation="sdpa", output_loading_info=True,
             local_files_only=True, ignore_mismatched_sizes=True,
