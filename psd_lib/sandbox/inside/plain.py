@@ -153,6 +153,16 @@ def _number(text: str) -> int:
     return int(text, 16)
 
 
+def _complex(pair: list[float]) -> complex:
+    real, imaginary = pair
+    return complex(real, imaginary)
+
+
+def _range(ends: list[int]) -> range:
+    start, stop, step = ends
+    return range(start, stop, step)
+
+
 def _decimal(text: str) -> Any:
     from decimal import Decimal
 
@@ -170,9 +180,9 @@ def _fraction(pair: list[str]) -> Any:
 
 _RAW = {"int", "bytes", "bytearray", "complex", "constant", "type", "decimal", "fraction"}
 _MAKERS: dict[str, Callable[[Any], Any]] = {
-    "int": _number, "bytes": bytes.fromhex, "bytearray": bytearray.fromhex, "complex": lambda pair: complex(*pair),
+    "int": _number, "bytes": bytes.fromhex, "bytearray": bytearray.fromhex, "complex": _complex,
     "constant": CONSTANTS.__getitem__, "type": TYPES.__getitem__, "decimal": _decimal, "fraction": _fraction,
-    "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict, "iterator": iter, "range": lambda ends: range(*ends),
+    "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict, "iterator": iter, "range": _range,
     "keys": lambda keys: dict.fromkeys(keys).keys(), "values": lambda values: dict(enumerate(values)).values(),
     "items": lambda pairs: dict(pairs).items(),
 }
