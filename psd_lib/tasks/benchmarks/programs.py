@@ -12,6 +12,9 @@ from psd_lib.tasks.benchmarks.postprocess import POSTPROCESS
 if TYPE_CHECKING:
     from psd_lib.sandbox import Tests
 
+# The CPU limit decides. One reference (MBPP 123) needs 5 to 8 of the 10 seconds, which a busy machine stretches.
+WALL_PER_CPU = 6
+
 
 def judge(pairs: Sequence[Pair], postprocess: str, timeout: float, workers: int, tests: Callable[[Example], Tests]) -> list[Score]:
     """Decides by running each program with its tests, `timeout` seconds of CPU each; `correct` is None where the sandbox failed.
@@ -24,7 +27,7 @@ def judge(pairs: Sequence[Pair], postprocess: str, timeout: float, workers: int,
     make = POSTPROCESS[postprocess]
     filled = [at for at, (completion, _) in enumerate(pairs) if completion.strip()]
     programs = {at: make(pairs[at][0], pairs[at][1].meta.get("prompt", ""), pairs[at][1].meta.get("entry_point", "")) for at in filled}
-    limits = sandbox.Limits(cpu=timeout)
+    limits = sandbox.Limits(cpu=timeout, wall=WALL_PER_CPU * timeout)
     found = sandbox.check_many([(programs[at], tests(pairs[at][1])) for at in filled], limits=limits, workers=workers)
     verdicts = dict(zip(filled, found, strict=True))
     scores = []
