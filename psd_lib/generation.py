@@ -145,7 +145,7 @@ def encode(model: Model, prompts: str | list[str] | list[list[int]], gen_length:
     if not prompts:
         raise UserError("no prompts: give at least one.")
     ids = [
-        model.tokenizer(prompt, add_special_tokens=False)["input_ids"] if isinstance(prompt, str) else list(prompt)
+        model.encode(prompt) if isinstance(prompt, str) else list(prompt)
         for prompt in prompts
     ]
     for index, prompt in enumerate(ids):

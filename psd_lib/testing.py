@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from psd_lib.models import FAMILIES, Model
+from psd_lib.models.chat import TEMPLATES
 from psd_lib.models.configs import LLADA
 from psd_lib.models.denoiser import NetworkDenoiser
 from psd_lib.models.weights import PARTS, QKV, quiet, released_name
@@ -75,6 +76,7 @@ def tiny_model(seed: int = 0, block_length: int = 8, words: int = 30, sharpness:
     if sees_future:
         facts = replace(facts, sees_future=True, absolute_blocks=False)
     tokenizer = tiny_tokenizer(words)
+    tokenizer.chat_template = TEMPLATES.get(family)
     denoiser = NetworkDenoiser(network, facts, 1, (0,), len(tokenizer))
     return Model(f"tiny-{seed}", denoiser, tokenizer, facts, block_length, 256, f"tiny{seed:08d}")
 

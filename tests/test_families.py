@@ -170,6 +170,19 @@ def test_stock_tensor_names_of_a_llada_checkpoint_pass_unchanged(tmp_path):
     assert all(torch.equal(loaded[name], weight) for name, weight in weights.items())
 
 
+def test_trap_llada_moe_does_not_normalise_its_top_experts_though_its_config_says_so(tmp_path):
+    folder = save_checkpoint(tiny_model(0, family="llada_moe"), tmp_path / "tiny")
+    assert json.loads((folder / "config.json").read_text())["norm_topk_prob"] is True
+    assert psd_lib.load(folder).denoiser.network.config.norm_topk_prob is False
+
+
+@pytest.mark.parametrize("name", ["SDAR-4B-Chat-b64", "x"])
+def test_the_block_length_of_early_sdar_uploads_is_in_their_name(tmp_path, name):
+    folder = save_checkpoint(tiny_model(0), tmp_path / name)
+    edit_config(folder, block_size="drop")
+    assert psd_lib.load(folder).block_length == (64 if name.endswith("b64") else 4)
+
+
 def edit_config(folder, **changes):
     path = folder / "config.json"
     raw = json.loads(path.read_text()) | changes

@@ -1,6 +1,7 @@
 """Tokenizers with concrete classes, special ids by number, chat templates: all without code from a checkpoint."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -8,7 +9,7 @@ from transformers import Qwen2Tokenizer
 
 import psd_lib
 from psd_lib.errors import UserError
-from psd_lib.models import FAMILIES, chat
+from psd_lib.models import FAMILIES
 from psd_lib.models.tokenizers import ids, tokenizer
 from psd_lib.testing import save_checkpoint, tiny_model, tiny_tokenizer
 
@@ -96,12 +97,17 @@ def test_config_ids_come_first_and_stop_ids_are_joined(tmp_path):
     assert (found.mask, found.stop) == (9, (151643, 151645, 7))
 
 
+def test_padding_is_never_the_mask(tmp_path):
+    for raw, pad in (({}, 151643), ({"pad_token_id": 7}, 7), ({"pad_token_id": 151669}, 151643)):
+        assert ids(tmp_path, raw, FAMILIES["sdar"], tiny_tokenizer(), 151936).pad == pad
+
+
 def test_the_table_says_nothing_about_another_vocabulary(tmp_path):
     found = ids(tmp_path, {}, FAMILIES["llada"], tiny_tokenizer(), 32)
     assert (found.mask, found.stop, found.begin) == (1, (0,), None)
 
 
-def test_pad_is_never_the_mask_and_every_id_is_a_row():
+def test_the_tables_ids_differ_and_are_rows():
     for family in FAMILIES.values():
         if family.special:
             known = family.special
@@ -181,5 +187,20 @@ def test_malformed_conversations_are_refused(messages, words):
 
 
 def test_a_family_without_a_template_says_so():
-    with pytest.raises(UserError, match="neither the checkpoint nor the family 'llada2_moe' has a chat template"):
-        chat.render(tiny_tokenizer(), FAMILIES["llada2_moe"], TURNS)
+    with pytest.raises(UserError, match="neither the checkpoint nor its family has a chat template"):
+        tiny_model(family="llada2_moe").chat(TURNS)
+
+
+def test_a_shipped_checkpoint_without_a_template_gets_its_familys(tmp_path):
+    folder = save_checkpoint(tiny_model(0, family="llada"), tmp_path / "tiny")
+    (folder / "chat_template.jinja").unlink()
+    loaded = psd_lib.load(folder)
+    assert loaded.chat(TURNS) == PROMPTS["llada"]
+    assert loaded.tokenizer.apply_chat_template(TURNS, tokenize=False, add_generation_prompt=True) == PROMPTS["llada"]
+
+
+def test_openpangus_prompts_start_with_its_beginning_and_others_do_not():
+    pangu, sdar = replace(tiny_model(family="PanguEmbedded"), begin_id=5), replace(tiny_model(), begin_id=5)
+    assert (pangu.encode("w3 w4"), pangu.encode("w5 w4"), pangu.encode("")) == ([5, 3, 4], [5, 4], [])
+    assert sdar.encode("w3 w4") == [3, 4]
+    assert psd_lib.generate(pangu, "w3 w4", gen_length=8)[0].prompt_text == "w5 w3 w4"

@@ -1,11 +1,10 @@
-"""Chat templates of the families, for checkpoints that ship none. Base models are prompted with plain text instead."""
+"""Chat templates of the families, for checkpoints that ship none: the checkpoint's own wins. Base models are prompted with plain text instead."""
 
 from __future__ import annotations
 
 from transformers import PreTrainedTokenizerBase
 
 from psd_lib.errors import UserError
-from psd_lib.models.families import Family
 
 LLADA = (
     "<|startoftext|>{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{{ m.content }}<|eot_id|>"
@@ -25,20 +24,17 @@ TEMPLATES = {"llada": LLADA, "Dream": CHATML, "sdar": CHATML, "Fast_dLLM_Qwen": 
 ROLES = ("system", "user", "assistant", "tool", "function")
 
 
-def render(tokenizer: PreTrainedTokenizerBase, family: Family, messages: list[dict[str, str]], **options) -> str:
+def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **options) -> str:
     """The prompt text of a conversation, up to where the assistant begins to write.
 
-    The checkpoint's own template wins over the family's. `options` are variables of the template, e.g.
-    `enable_thinking=False` (SDAR). Raises UserError for malformed messages and where there is no template.
+    `options` are variables of the template, e.g. `enable_thinking=False` (SDAR). Raises UserError for malformed messages
+    and where there is no template.
     """
-    template = tokenizer.chat_template or TEMPLATES.get(family.name)
-    if template is None:
-        raise UserError(f"neither the checkpoint nor the family {family.name!r} has a chat template; pass plain text to generate.")
+    if tokenizer.chat_template is None:
+        raise UserError("neither the checkpoint nor its family has a chat template; pass plain text to generate.")
     for message in messages:
         if not isinstance(message, dict) or message.get("role") not in ROLES or not isinstance(message.get("content"), str):
             raise UserError(f"a message must be {{'role': one of {', '.join(ROLES)}, 'content': text}}; got {message!r}.")
     if not messages:
         raise UserError("no messages: give at least one.")
-    return tokenizer.apply_chat_template(
-        messages, chat_template=template, tokenize=False, add_generation_prompt=True, **options
-    )  # fmt: skip
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)

@@ -19,7 +19,11 @@ STOCK = {"hidden_act": "silu", "rope_scaling": None, "use_sliding_window": False
 
 
 def llada(raw: dict) -> dict:
-    """LLaDA's own field names to Llama's. Its flags must all be there: an absent one has the released code's default."""
+    """LLaDA's own field names to Llama's. Its flags must all be there: an absent one has the released code's default.
+
+    One flag is not honoured: `rope_full_precision`. The released code rotates in float32 even in bfloat16, Llama rounds
+    the angles' cosines to bfloat16 first; the difference lies within bfloat16's own noise and is none in float32.
+    """
     pick(raw, *LLADA)
     require(raw, LLADA)
     renamed = {

@@ -38,7 +38,7 @@ class Family:
     `names`: tensor names of the checkpoint and of the stock class, `{i}` any number; other names are the same in both.
     `fused`: layers whose q, k and v projections are stored as one tensor. `told_by`: the config field that tells the
     family from another one of the same `model_type`. `special`: ids to use where the config has none.
-    `qwen_tokenizer`: may come as Qwen2's vocab.json and merges.txt.
+    `qwen_tokenizer`: may come as Qwen2's vocab.json and merges.txt. `begins`: every prompt starts with `special.begin`.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Family:
     told_by: str | None = None
     special: Special | None = None
     qwen_tokenizer: bool = False
+    begins: bool = False
 
 
 _LAYER, _BLOCK = "model.layers.{i}.", "model.transformer.blocks.{i}."
@@ -95,7 +96,7 @@ FAMILIES: dict[str, Family] = {
                qwen_tokenizer=True),
         Family("PanguEmbedded", "PanguEmbedded", "LlamaForCausalLM", "LlamaConfig", configs.pangu, sees_future=False,
                absolute_blocks=False, shift=True, default_block_length=32, causal_context=True,
-               special=Special((153376,), 45830, (2, 45892), 0, 1)),
+               special=Special((153376,), 45830, (2, 45892), 0, 1), begins=True),
         Family("Fast_dLLM_Qwen", "Fast_dLLM_Qwen", "Qwen2ForCausalLM", "Qwen2Config", configs.qwen2, sees_future=False,
                absolute_blocks=True, shift=True, default_block_length=32,
                special=Special((151936, 152064), 151665, (151645,)), qwen_tokenizer=True),

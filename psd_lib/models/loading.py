@@ -30,7 +30,7 @@ class Model:
 
     `block_length` is the checkpoint's own; `max_positions` the longest prompt plus generation; `fingerprint` identifies
     weights and config in rows; `begin_id` is the token that some models expect first (openPangu always, Dream's base
-    model in its authors' evaluation), None where there is none.
+    model in its authors' evaluation), None where there is none; `pad_id` fills rows and is never the mask.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Model:
     max_positions: int
     fingerprint: str
     begin_id: int | None = None
+    pad_id: int | None = None
 
     @property
     def mask_id(self) -> int:
@@ -54,7 +55,13 @@ class Model:
 
     def chat(self, messages: list[dict[str, str]], **options) -> str:
         """The prompt text of a conversation, see `psd_lib.models.chat.render`."""
-        return chat.render(self.tokenizer, self.family, messages, **options)
+        return chat.render(self.tokenizer, messages, **options)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a prompt text: as it stands, behind the beginning that every prompt of some families has."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        begins = self.family.begins and self.begin_id is not None and ids[:1] not in ([], [self.begin_id])
+        return [self.begin_id, *ids] if begins else ids
 
 
 def load(path_or_repo: str | Path, revision: str | None = None, dtype: str | None = None, device: str | None = None) -> Model:
@@ -88,7 +95,7 @@ def load(path_or_repo: str | Path, revision: str | None = None, dtype: str | Non
     denoiser = NetworkDenoiser(loaded, family, special.mask, special.stop, len(words))
     return Model(
         name, denoiser, words, family, _block_length(raw, family, repo), config.max_position_embeddings,
-        fingerprint(folder), special.begin,
+        fingerprint(folder), special.begin, special.pad,
     )  # fmt: skip
 
 

@@ -9,23 +9,26 @@ from pathlib import Path
 import transformers
 
 from psd_lib.errors import UserError
+from psd_lib.models.chat import TEMPLATES
 from psd_lib.models.families import Family
 from psd_lib.models.weights import quiet
 
 
 @dataclass(frozen=True)
 class Ids:
-    """`mask` stands for undecided positions, any of `stop` ends a text (end of text, end of turn), `begin` may start one."""
+    """`mask` stands for undecided positions, any of `stop` ends a text (end of text, end of turn), `pad` fills rows,
+    `begin` may start a text."""
 
     mask: int
     stop: tuple[int, ...]
+    pad: int
     begin: int | None
 
 
 def tokenizer(folder: Path, family: Family) -> transformers.PreTrainedTokenizerBase:
     """The folder's tokenizer: `tokenizer.json` describes itself, `vocab.json` with `merges.txt` is Qwen2's.
 
-    Never `AutoTokenizer`, which asks for remote code where the released class is not stock. Raises UserError.
+    It gets the family's chat template where it has none. Never `AutoTokenizer`, which asks for remote code where the released class is not stock. Raises UserError.
     """
     if (folder / "tokenizer.json").is_file():
         kind = transformers.PreTrainedTokenizerFast
@@ -41,9 +44,11 @@ def tokenizer(folder: Path, family: Family) -> transformers.PreTrainedTokenizerB
         raise UserError(f"{folder} has no {wanted}; download the checkpoint again.")
     try:
         with quiet(bar=False):
-            return kind.from_pretrained(folder, local_files_only=True)
+            words = kind.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the Rust tokenizers raise bare Exception for damaged files
         raise UserError(f"{folder}: the tokenizer files cannot be read ({str(error).splitlines()[0]}); restore them.") from error
+    words.chat_template = words.chat_template or TEMPLATES.get(family.name)
+    return words
 
 
 def ids(folder: Path, raw: dict, family: Family, words: transformers.PreTrainedTokenizerBase, rows: int) -> Ids:
@@ -72,7 +77,10 @@ def ids(folder: Path, raw: dict, family: Family, words: transformers.PreTrainedT
         raise UserError(f"{folder}: token {mask} is both mask and end of sequence; they must differ.")
     if len(words) > rows:
         raise UserError(f"{folder}: the tokenizer has {len(words)} tokens but the embedding only {rows} rows; take both of one checkpoint.")
-    return Ids(mask, tuple(stop), known.begin if known else words.bos_token_id)
+    pad = next(value for value in (raw.get("pad_token_id"), known and known.pad, words.pad_token_id, stop[0]) if value is not None)
+    if pad == mask:  # attention would take padding for undecided positions
+        pad = stop[0]
+    return Ids(mask, tuple(stop), pad, known.begin if known else words.bos_token_id)
 
 
 def _listed(value: int | list[int] | None) -> list[int]:
