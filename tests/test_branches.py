@@ -123,9 +123,9 @@ def one_by_one(model, prompt, width, round_of):
     while begin < len(ids):
         window = range(begin, min(begin + width, len(ids)))
 
-        def scores_at(state):
+        def scores_at(state, who=model):
             canvas = ids[:begin] + state + ids[window[-1] + 1 :]
-            return scores_of(model, canvas, begin, width, block_of, settings, 0)
+            return scores_of(who, canvas, begin, width, block_of, settings, 0)
 
         while any(ids[i] == M for i in window):
             ids[begin : window[-1] + 1] = round_of(scores_at, [ids[i] for i in window])

@@ -7,12 +7,14 @@ one, write a frozen dataclass in a file of this folder and list it in `ACCEPTORS
 
 from psd_lib.decoding.acceptance.base import Acceptor, walk
 from psd_lib.decoding.acceptance.branches import BestMean, Foresight, LargestStep
+from psd_lib.decoding.acceptance.rejection import Rejection
 from psd_lib.decoding.acceptance.rules import Replay, Subset, TokenChain, TokenRoot, agrees
 
 ACCEPTORS: dict[str, type] = {
-    rule.name: rule for rule in (Replay, Subset, TokenChain, TokenRoot, BestMean, Foresight, LargestStep)
+    rule.name: rule for rule in (Replay, Subset, TokenChain, TokenRoot, BestMean, Foresight, LargestStep, Rejection)
 }
 
 __all__ = [
-    "ACCEPTORS", "Acceptor", "BestMean", "Foresight", "LargestStep", "Replay", "Subset", "TokenChain", "TokenRoot", "agrees", "walk",
+    "ACCEPTORS", "Acceptor", "BestMean", "Foresight", "LargestStep", "Rejection", "Replay", "Subset", "TokenChain", "TokenRoot",
+    "agrees", "walk",
 ]  # fmt: skip

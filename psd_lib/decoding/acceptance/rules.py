@@ -33,8 +33,8 @@ class Replay:
         return (targets[:, :, None] == drafts.tokens[:, None]).all(-1).long()
 
     def exact_for(self, policy: Policy, builder: DraftBuilder) -> bool:
-        """Always."""
-        return True
+        """Always, unless the builder makes the call in an approximate way of its own."""
+        return not getattr(builder, "approximate", False)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Subset:
 
     def exact_for(self, policy: Policy, builder: DraftBuilder) -> bool:
         """For one token a step."""
-        return isinstance(policy, TopK | LeftToRight) and policy.k == 1
+        return isinstance(policy, TopK | LeftToRight) and policy.k == 1 and not getattr(builder, "approximate", False)
 
 
 @dataclass(frozen=True)

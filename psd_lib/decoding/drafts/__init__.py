@@ -11,13 +11,14 @@ from psd_lib.decoding.drafts.calibrated import Calibrated
 from psd_lib.decoding.drafts.chain import Chain
 from psd_lib.decoding.drafts.draft_model import DraftModel
 from psd_lib.decoding.drafts.graph import MixOrder, OrderSwap
+from psd_lib.decoding.drafts.packed import Packed
 
 BUILDERS: dict[str, type] = {
     builder.name: builder
-    for builder in (NoDraft, Chain, OrderSwap, MixOrder, Calibrated, DraftModel, Lookahead, Candidates, Explore)
+    for builder in (NoDraft, Chain, OrderSwap, MixOrder, Calibrated, DraftModel, Packed, Lookahead, Candidates, Explore)
 }
 
 __all__ = [
     "BUILDERS", "Calibrated", "Candidates", "Chain", "DraftBuilder", "DraftModel", "Drafts", "Explore", "Lookahead", "MixOrder",
-    "NoDraft", "OrderSwap",
+    "NoDraft", "OrderSwap", "Packed",
 ]  # fmt: skip
