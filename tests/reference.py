@@ -19,7 +19,8 @@ def scores_of(model, ids: list[int], start: int, width: int, block_of: list[int]
     noise = None
     if config.temperature:
         noise = position_gumbel(torch.tensor(index + (config.seed << 20)), column, logits.shape[-1])
-    return score(ban(logits, model.mask_id, model.denoiser.vocab_size), noise, config.temperature)
+    detail = getattr(config.policy, "needs_detail", False)
+    return score(ban(logits, model.mask_id, model.denoiser.vocab_size), noise, config.temperature, detail)
 
 
 def reference_states(model, prompt: list[int], config: DecodeConfig, index: int = 0) -> list[list[int]]:
@@ -35,8 +36,9 @@ def reference_states(model, prompt: list[int], config: DecodeConfig, index: int 
         window = range(start, min(start + width, len(ids)))
         while any(ids[i] == model.mask_id for i in window):
             scores = scores_of(model, ids, start, width, block_of, config, index)
-            masked = torch.tensor([[ids[i] == model.mask_id for i in window]])
-            commit = config.policy.select(scores.map(lambda value: value[None]), masked)[0]
+            tail = width - len(window)  # policies see whole blocks; what lies behind the last position is decided
+            masked = torch.tensor([[ids[i] == model.mask_id for i in window] + [False] * tail])
+            commit = config.policy.select(scores.map(lambda value: torch.nn.functional.pad(value, (0, tail))[None]), masked)[0]
             ids = list(ids)
             for offset, i in enumerate(window):
                 if commit[offset]:

@@ -14,7 +14,8 @@ changes from batch to batch lives in the bound object that `begin` returns.
 * a policy's `revoke(commit, masked) -> bool [S, W]`: decided positions of the window to mask again after this commit.
 * an acceptor's `choose(drafts, predicted, masked, targets, live) -> (path [S, N], length [S])`: replaces `reach` and the
   walk; the path may start at any valid node, for builders with `alternatives = True`, whose nodes need not contain node 0.
-* a policy's `no_drafts = "why"`: its next step depends on more than the state, so drafts are refused with this reason.
+* a policy's `no_drafts = "why"`: its next step depends on more than the state, so drafts are refused with this reason;
+  `no_stop` likewise refuses stop rules.
 * `fidelity = "reconstructed"` and a one-sentence `note`: the rule is not published and this is our reading of it.
 """
 

@@ -75,7 +75,8 @@ def check_policy(policy) -> None:
     scores = Scores(torch.zeros(64, 8, dtype=torch.long), confidence, confidence / 2, 1 - confidence, 8 * confidence)
     chosen = policy.select(scores, masked)
     if chosen.shape != masked.shape or chosen.dtype != torch.bool:
-        raise UserError(f"policy {policy.name!r} must return a bool tensor of the mask's shape, got {chosen.dtype} {list(chosen.shape)}.")
+        got = f"{chosen.dtype} {list(chosen.shape)}"
+        raise UserError(f"policy {policy.name!r} must return a bool tensor of the mask's shape, got {got}.")
     if (chosen & ~masked).any():
         raise UserError(f"policy {policy.name!r} selected positions that are not masked; combine its choice with `& masked`.")
     if (masked.any(-1) & ~chosen.any(-1)).any():

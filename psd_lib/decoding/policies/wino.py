@@ -41,6 +41,7 @@ class Wino(ByConfidence):
     least: int = 5
     most: int = 20
     name: ClassVar[str] = "wino"
+    no_stop: ClassVar[str] = "it may take back what the rule has just filled in"
     no_drafts: ClassVar[str] = "it takes commits back, so that a later state does not contain an earlier one"
 
     def __post_init__(self):
