@@ -1,13 +1,10 @@
 """The attack suite as data: what every back-end has to withstand, with the facts of this machine filled in."""
 
-import json
 from pathlib import Path
 
-import pytest
 import yaml
 
-from psd_lib.sandbox import Limits, Tests, probe
-from psd_lib.sandbox.backends import BACKENDS
+from psd_lib.sandbox import Limits, Tests
 
 FOLDER = Path(__file__).parent / "attacks"
 KINDS = ("forge", "protocol", "exhaust", "reach")
@@ -51,15 +48,3 @@ def tests_of(case, facts):
 
 def hostile_limits(case):
     return Limits(cpu=1, wall=case.get("wall", HOSTILE.wall))
-
-
-def on_every_backend():
-    """Parametrises over the back-ends; one that does not work here is skipped, and pytest says so."""
-    found = probe().found
-    return pytest.mark.parametrize("backend", [
-        pytest.param(name, id=name, marks=[] if found[name] == "works" else pytest.mark.skip(reason=f"NOT TESTED HERE: {name} {found[name]}"))
-        for name in BACKENDS])
-
-
-def described(verdict):
-    return json.dumps(verdict.__dict__)

@@ -104,8 +104,10 @@ def _last_words(child: subprocess.Popen[bytes]) -> str:
     assert child.stderr is not None
     words, descriptor = b"", child.stderr.fileno()
     deadline = time.monotonic() + FAREWELL_SECONDS
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
     with child.stderr:
-        while (left := deadline - time.monotonic()) > 0 and select.select([descriptor], [], [], left)[0]:
+        while (left := deadline - time.monotonic()) > 0 and poller.poll(left * 1000):
             part = os.read(descriptor, LARGEST_VERDICT)
             if not part:
                 break

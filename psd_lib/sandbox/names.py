@@ -19,12 +19,14 @@ def plan(tests: Tests) -> dict[str, Any]:
     A free name is the candidate's unless it is a built-in or, before a dot, a module of the standard library
     (`sys.getsizeof` in a test whose import stands in the solution). A built-in's name is the candidate's only if the tests
     use nothing else of it: `assert sum(10, 15) == 6`. Otherwise a candidate could redefine what its tests compare with.
-    UserError when the tests do not parse.
+    UserError when the tests do not parse or are empty.
     """
     try:
         trees = [ast.parse(text) for text in (tests.prelude, tests.source)]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"the tests are not a Python program ({error}).") from None
+    if not trees[1].body:
+        raise UserError("the tests are empty, and every code would pass them.")
     free, modules = _free_names(trees)
     has_check = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in trees[1].body)
     called = tests.entry_point if has_check else None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # CPU time that the judge may use beyond the candidate's limit, for decoding and comparing.
-SPARE_SECONDS = 2
+SPARE_SECONDS = 1
 # How long an ended candidate may take to be seen as ended.
 FAREWELL_SECONDS = 0.5
 
@@ -106,7 +106,7 @@ class Judge:
     def _reason(self, kind: str) -> str:
         if self.channel.refused:
             kind = "sandbox_denied"
-        return f"{kind}: {self.channel.error_name}: {self.channel.raised}"
+        return f"{kind}: {self.channel.error_text}"
 
     def _ending(self) -> str:
         if self.status is None:

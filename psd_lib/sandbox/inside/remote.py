@@ -39,7 +39,7 @@ class Channel:
         self.answers, self.questions = answers, questions
         self.raised: BaseException | None = None
         self.refused = False
-        self.error_name = ""
+        self.error_text = ""
         self.broken: BaseException | None = None
         self.stand_ins: dict[int, Remote] = {}
 
@@ -126,7 +126,8 @@ class Channel:
         if type(data) is not list or [type(part) for part in data] != [str, str, str, bool]:
             self.fail(ProtocolError("malformed error"))
         name, known, text, self.refused = data
-        text, self.error_name = plain.clean(text), plain.clean(name)
+        text = plain.clean(text)
+        self.error_text = f"{plain.clean(name)}: {text}"
         kind = getattr(builtins, known, None)
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             kind = CandidateExit
