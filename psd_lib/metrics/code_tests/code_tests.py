@@ -35,7 +35,8 @@ class CodeTests(evaluate.Metric):
     """pass@1 of one completion an item, after the post-processing of that name."""
 
     def _info(self):
-        return evaluate.MetricInfo(description=__doc__, citation="arXiv 2107.03374", features=_TEXTS, inputs_description=str(list(POSTPROCESS)))
+        return evaluate.MetricInfo(description=__doc__, citation="arXiv 2107.03374", features=_TEXTS,
+                                   inputs_description=str(list(POSTPROCESS)))  # fmt: skip
 
     def _compute(self, predictions, references, postprocess="as-is-1", timeout=10.0, workers=2):
         if postprocess not in POSTPROCESS:

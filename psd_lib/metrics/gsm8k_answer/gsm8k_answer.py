@@ -15,9 +15,11 @@ class Gsm8kAnswer(evaluate.Metric):
     """Accuracy by the extractor `headline`, all extractors side by side."""
 
     def _info(self):
-        return evaluate.MetricInfo(description=__doc__, citation="arXiv 2110.14168", features=_TEXTS, inputs_description=str(list(EXTRACTORS)))
+        return evaluate.MetricInfo(description=__doc__, citation="arXiv 2110.14168", features=_TEXTS,
+                                   inputs_description=str(list(EXTRACTORS)))  # fmt: skip
 
     def _compute(self, predictions, references, headline="flexible"):
         if headline not in EXTRACTORS:
             raise UserError(f"Unknown extractor {headline!r}: use one of {', '.join(EXTRACTORS)}.")
-        return summarise([score(text, gold.rpartition("#### ")[2].strip(), headline) for text, gold in zip(predictions, references, strict=True)])
+        golds = [gold.rpartition("#### ")[2].strip() for gold in references]
+        return summarise([score(text, gold, headline) for text, gold in zip(predictions, golds, strict=True)])

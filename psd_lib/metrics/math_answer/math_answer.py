@@ -15,7 +15,8 @@ class MathAnswer(evaluate.Metric):
     """Accuracy by the reader `headline`; `equivalence` names what compared the answers."""
 
     def _info(self):
-        return evaluate.MetricInfo(description=__doc__, citation="arXiv 2103.03874", features=_TEXTS, inputs_description=str(list(READERS)))
+        return evaluate.MetricInfo(description=__doc__, citation="arXiv 2103.03874", features=_TEXTS,
+                                   inputs_description=str(list(READERS)))  # fmt: skip
 
     def _compute(self, predictions, references, headline="boxed"):
         if headline not in READERS:

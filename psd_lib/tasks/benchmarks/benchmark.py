@@ -38,7 +38,8 @@ class Spec:
     """What is particular to one benchmark.
 
     `item` reads a row (split, number from 0, row); `judge` scores completions that stop strings have already cut, for a
-    protocol, with some workers; `version` names the rules it judges by. `published` is the sha256 (first 12 digits) of each split's rows as published.
+    protocol, with some workers; `version` names the rules it judges by. `published` is the sha256 (first 12 digits) of each
+    split's rows as published.
     """
 
     name: str

@@ -56,8 +56,12 @@ def _number(text: str) -> Fraction | None:
         return None
 
 
+def _brackets(text: str) -> str:
+    return text[0] + text[-1] if len(text) > 1 and text[0] in "([" and text[-1] in ")]" else ""
+
+
 def _parts(text: str) -> list[str]:
-    inner = text[1:-1] if text[:1] in "([" and text[-1:] in ")]" else text
+    inner = text[1:-1] if _brackets(text) else text
     parts, depth, current = [], 0, ""
     for sign in inner:
         depth += (sign in "([{") - (sign in ")]}")
@@ -78,7 +82,7 @@ def same_by_normaliser(answer: str, gold: str) -> bool:
     if None not in numbers:
         return numbers[0] == numbers[1]
     mine, theirs = _parts(left), _parts(right)
-    if len(mine) != len(theirs) or len(mine) < 2 or (left[0] in "([") != (right[0] in "([") or (left[0] in "([" and left[0] + left[-1] != right[0] + right[-1]):
+    if len(mine) != len(theirs) or len(mine) < 2 or _brackets(left) != _brackets(right):
         return False
     return all(same_by_normaliser(one, other) for one, other in zip(mine, theirs, strict=True))
 

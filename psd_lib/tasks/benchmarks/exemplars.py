@@ -33,7 +33,8 @@ def exemplars(name: str | None, rows: Callable[[str, list[str]], list[Fields]]) 
         found = entry["items"] if "items" in entry else rows(entry["split"], entry["ids"])
     digest = hashlib.sha256("".join(shots(entry["template"], found)).encode()).hexdigest()
     if digest != entry["sha256"]:
-        raise UserError(f"The exemplars {name} have the sha256 {digest[:12]}…, not the frozen {entry['sha256'][:12]}…: use the published data.")
+        raise UserError(f"The exemplars {name} have the sha256 {digest[:12]}…, not the frozen {entry['sha256'][:12]}…: "
+                        "use the published data.")
     return found
 
 

@@ -36,5 +36,6 @@ SPEC = Spec(
     name="gsm8k",
     description="Grade-school word problems, scored by the final number (1,319 items)",
     files=Files("gsm8k", {"test": "test.jsonl", "train": "train.jsonl"}, "openai/gsm8k", "main", ("question", "answer")),
-    item=item, judge=judge, version=lambda: extraction.VERSION, default_profile="psd-512", published={"test": "e5cba797d833", "train": "a15c77a9c9be"},
+    item=item, judge=judge, version=lambda: extraction.VERSION, default_profile="psd-512",
+    published={"test": "e5cba797d833", "train": "a15c77a9c9be"},
 )  # fmt: skip

@@ -31,7 +31,8 @@ READERS: dict[str, Callable[[str], str | None]] = {
 
 def item(split: str, number: int, row: Row) -> Item:
     """Reads a row; `answer` is the gold answer in LaTeX, `solution` a worked solution."""
-    return Item(f"math500/{split}/{number}", {"question": row["problem"], "answer": row["solution"]}, row["solution"], {"answer": row["answer"]})
+    fields = {"question": row["problem"], "answer": row["solution"]}
+    return Item(f"math500/{split}/{number}", fields, row["solution"], {"answer": row["answer"]})
 
 
 def score(completion: str, gold: str, headline: str) -> Score:

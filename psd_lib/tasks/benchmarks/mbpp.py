@@ -28,7 +28,8 @@ def item(split: str, number: int, row: Row) -> Item:
 def sanitized_item(split: str, number: int, row: Row) -> Item:
     """Reads a row of the sanitized set, whose columns have other names."""
     fields = {"text": row["prompt"], "tests": "\n".join(row["test_list"]), "code": row["code"]}
-    return Item(f"mbpp-sanitized/{row['task_id']}", fields, row["code"], {"tests": row["test_list"], "imports": "\n".join(row["test_imports"])})
+    meta = {"tests": row["test_list"], "imports": "\n".join(row["test_imports"])}
+    return Item(f"mbpp-sanitized/{row['task_id']}", fields, row["code"], meta)
 
 
 def tests(example: Example) -> Tests:
@@ -48,12 +49,14 @@ SPEC = Spec(
     description="Python functions from a sentence and three tests, scored by these (500 items)",
     files=Files("mbpp", dict.fromkeys(IDS, "mbpp.jsonl"), "google-research-datasets/mbpp", "full",
                 ("task_id", "text", "code", "test_list", "test_setup_code"), IDS),
-    item=item, judge=judge, version=lambda: postprocess.VERSION, default_profile="psd-512", published={"test": "8b4145a4b9b6", "prompt": "b5c478cd7b9d", "validation": "4318f8e2976e", "train": "c8106f85e79b"},
+    item=item, judge=judge, version=lambda: postprocess.VERSION, default_profile="psd-512",
+    published={"test": "8b4145a4b9b6", "prompt": "b5c478cd7b9d", "validation": "4318f8e2976e", "train": "c8106f85e79b"},
 )  # fmt: skip
 SANITIZED = Spec(
     name="mbpp-sanitized",
     description="The hand-checked part of mbpp with other texts and tests: not comparable with mbpp (257 items)",
     files=Files("mbpp", dict.fromkeys(IDS, "sanitized-mbpp.json"), "google-research-datasets/mbpp", "sanitized",
                 ("task_id", "prompt", "code", "test_list", "test_imports"), IDS),
-    item=sanitized_item, judge=judge, version=lambda: postprocess.VERSION, default_profile="sdar-native", published={"test": "7529a8d36cac", "prompt": "058f499cbb98", "validation": "b51ffecfabe0", "train": "fc035cf027dd"},
+    item=sanitized_item, judge=judge, version=lambda: postprocess.VERSION, default_profile="sdar-native",
+    published={"test": "7529a8d36cac", "prompt": "058f499cbb98", "validation": "b51ffecfabe0", "train": "fc035cf027dd"},
 )  # fmt: skip
