@@ -39,7 +39,7 @@ def test_one_prompt_and_token_ids_are_accepted(model):
 
 @pytest.mark.parametrize("decoder", PRESETS)
 def test_every_preset_runs(model, decoder):
-    needs = {"apd": {"judge": tiny_judge(1)}}
+    needs = {"apd": {"judge": tiny_judge(1)}, "simsd": {"draft": tiny_model(1)}}
     out = psd_lib.generate(model, ["w3 w4 w5"], decoder, gen_length=16, **needs.get(decoder, {}))
     assert out[0].nfe <= 16 and out.config.decoder == decoder
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Real
 
-from psd_lib.decoding.acceptance import ACCEPTORS, Acceptor, Replay
+from psd_lib.decoding.acceptance import ACCEPTORS, Acceptor, BestMean, Foresight, LargestStep, Replay, TokenChain
 from psd_lib.decoding.binding import EXACT_RULE, RECONSTRUCTED, fidelity
 from psd_lib.decoding.caches import CachePlan, NoCache
 from psd_lib.decoding.checks import at_least, known
-from psd_lib.decoding.drafts import BUILDERS, Chain, DraftBuilder, NoDraft
+from psd_lib.decoding.drafts import BUILDERS, Candidates, Chain, DraftBuilder, Explore, Lookahead, NoDraft, Packed
 from psd_lib.decoding.exact_block import ExactBlock
 from psd_lib.decoding.policies import (
     POLICIES, Credit, Entropy, EntropyBound, Factor, Hierarchy, Judged, Klass, LeftToRight, LocalLeap, Margin, Policy,
@@ -24,6 +24,8 @@ from psd_lib.errors import UserError
 
 CACHES: dict[str, type] = {plan.name: plan for plan in (NoCache, ExactBlock)}
 PLUGS = ("policy", "builder", "acceptor", "stop")
+EXCHANGED = {"policy": ("any policy", POLICIES), "builder": ("any builder", BUILDERS), "acceptor": ("acceptor", ACCEPTORS),
+             "stop": ("stop", STOPS)}  # fmt: skip
 RUN_OPTIONS = ("block_length", "gen_length", "temperature", "seed", "cache")
 
 
@@ -31,7 +33,7 @@ RUN_OPTIONS = ("block_length", "gen_length", "temperature", "seed", "cache")
 class Preset:
     """A decoder's plugs and which of them a user may set.
 
-    `open` names the plugs whose options a user may set, and "any policy" where the policy itself may be exchanged.
+    `open` names the plugs whose options a user may set, and "any policy", "any builder" where the plug itself may be exchanged.
     `fidelity` and `note` say what is our reading of the method as a whole; plugs carry their own.
     """
 
@@ -67,13 +69,32 @@ PRESETS: dict[str, Preset] = {
     ),
     "sched": Preset(TopK(1), open=("any policy", "policy", "stop"), source="SchED, arXiv 2512.02892", stop=Sched()),
     "apd": Preset(Judged(), open=("policy",), source="APD, arXiv 2506.00413, its code"),
+    "lopa": Preset(Threshold(), Lookahead(), BestMean(), open=("policy", "builder"), source="LoPA, arXiv 2512.16229, reconstructed"),
+    "fdm": Preset(TopK(1), Candidates(), Foresight(), open=("builder",), source="FDM, arXiv 2512.04135, reconstructed"),
+    "fdm_a": Preset(
+        Threshold(), Candidates(), Foresight(), open=("policy", "builder"), source="FDM-A, arXiv 2512.04135, reconstructed",
+    ),
+    "ete": Preset(Threshold(), Explore(), LargestStep(), open=("policy", "builder"), source="ETE, arXiv 2511.21103, reconstructed"),
+    "ssd": Preset(
+        TopK(1), Chain(), open=("any builder", "builder"),
+        source="SSD, arXiv 2510.04147: depth N; builder='mix_order' for its tree, depth being the row budget",
+    ),
+    "freedave": Preset(
+        TopK(1), Chain(), open=("any policy", "policy", "builder", "acceptor"),
+        source="FreeDave, arXiv 2510.00294: K drafts are depth K - 1; with a threshold policy FreeDave++",
+        note="FreeDave: drafts stay in their block; its eager mode across blocks is left out. Its exact_match is replay.",
+    ),
+    "simsd": Preset(
+        LeftToRight(1), Packed(), TokenChain(), open=("builder", "acceptor"),
+        source="SimSD, arXiv 2606.02544, its code; approximate (psd with builder='draft_model' is the exact alternative)",
+    ),
     "spiffy": Preset(
-        TopK(1), Chain(), open=("builder", "acceptor"),
-        source="Spiffy, arXiv 2509.18085, as PSD's temporal baseline: a chain instead of the calibrated graph",
-        fidelity=RECONSTRUCTED, note="Spiffy as PSD's temporal baseline (reconstructed): a chain of depth d, not the calibrated graph.",
+        TopK(1), Chain(), open=("any builder", "builder", "acceptor"),
+        source="Spiffy, arXiv 2509.18085, as PSD's temporal baseline: a chain; builder='calibrated' for its own graph",
+        fidelity=RECONSTRUCTED, note="Spiffy as PSD's temporal baseline (reconstructed) is a chain of depth d; its own graph is builder 'calibrated'.",
     ),
     "psd": Preset(
-        Threshold(), Chain(), open=("any policy", "policy", "builder", "acceptor", "stop"),
+        Threshold(), Chain(), open=("any policy", "policy", "any builder", "builder", "acceptor", "stop"),
         source="PSD, arXiv 2605.15609; acceptance by replay is our exact reading of an unpublished rule",
         fidelity=RECONSTRUCTED,
         note="PSD (reconstructed): its acceptance rule and its tokens per level are not published; replay and 1 are our reading.",
@@ -107,6 +128,11 @@ class DecodeConfig:
                 f"policy {self.policy.name!r} cannot be combined with drafts: {self.policy.no_drafts}; "
                 "use it alone (depth=0), or draft for a policy that depends on the state alone, such as 'confidence'."
             )
+        if self.stop is not None and hasattr(self.policy, "no_stop"):
+            raise UserError(
+                f"policy {self.policy.name!r} cannot be combined with a stop rule: {self.policy.no_stop}; use it alone, or "
+                "stop a policy whose commits are final, such as 'confidence'."
+            )
         at_least("gen_length", self.gen_length, 1)
         at_least("seed", self.seed, 0)
         if self.block_length is not None:
@@ -120,7 +146,7 @@ class DecodeConfig:
         known("decoder", decoder, PRESETS)
         preset = PRESETS[decoder]
         plugs = {kind: getattr(preset, kind) for kind in PLUGS}
-        for kind, slot, registry in (("policy", "any policy", POLICIES), ("acceptor", "acceptor", ACCEPTORS), ("stop", "stop", STOPS)):
+        for kind, (slot, registry) in EXCHANGED.items():
             if slot in preset.open and kind in options:
                 plugs[kind] = _plug(kind, options.pop(kind), registry)
         run = {name: options.pop(name) for name in RUN_OPTIONS if name in options}
@@ -184,13 +210,18 @@ class DecodeConfig:
 
     @property
     def label(self) -> str:
-        """Short name for tables and legends, such as `psd(confidence 0.9, d=3)`; approximate rules are named."""
-        parts = [self.policy.label] if self.decoder not in ("greedy", "spiffy") else []
+        """Short name for tables and legends, such as `psd(confidence 0.9, d=3)`; approximate rules are named.
+
+        A method that drafts goes by its own name; a policy that it does not leave open and its own acceptor are not said.
+        """
+        preset = PRESETS.get(self.decoder, Preset(self.policy, open=("policy",)))
+        fixed = self.policy == preset.policy and "policy" not in preset.open
+        parts = [] if fixed else [self.policy.label]
         parts += [self.builder.label] if self.builder.label else []
-        if self.drafts and not isinstance(self.acceptor, Replay):
+        if self.drafts and not isinstance(self.acceptor, Replay) and self.acceptor != preset.acceptor:
             parts.append(self.acceptor.name)
         parts += [self.stop.label] if self.stop is not None else []
-        if self.decoder not in ("psd", "spiffy") and parts:
+        if isinstance(preset.builder, NoDraft) and parts:
             return ", ".join(parts)
         return f"{self.decoder}({', '.join(parts)})" if parts else self.decoder
 
@@ -200,8 +231,7 @@ def notes_of(described: dict) -> tuple[str, list[str]]:
 
     Plugs that are not registered in this process (a user's own, from elsewhere) are taken as they say nothing.
     """
-    registries = {"policy": POLICIES, "builder": BUILDERS, "acceptor": ACCEPTORS, "stop": STOPS}
-    plugs = [registry.get(described.get(kind, {}).get("name")) for kind, registry in registries.items()]
+    plugs = [registry.get(described.get(kind, {}).get("name")) for kind, (_, registry) in EXCHANGED.items()]
     parts = [PRESETS.get(described["decoder"]), *plugs]
     return fidelity(parts), [part.note for part in parts if getattr(part, "note", "")]
 
@@ -221,5 +251,5 @@ def _describe(plug) -> dict:
 
 def _accepted(preset: Preset, plugs: dict) -> list[str]:
     names = [f.name for kind in PLUGS if kind in preset.open and plugs[kind] is not None for f in fields(plugs[kind])]
-    names += [kind for kind, slot in (("policy", "any policy"), ("acceptor", "acceptor"), ("stop", "stop")) if slot in preset.open]
+    names += [kind for kind, (slot, _) in EXCHANGED.items() if slot in preset.open]
     return names + list(RUN_OPTIONS)

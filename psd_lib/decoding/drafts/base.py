@@ -28,7 +28,11 @@ class Drafts:
 
 
 class DraftBuilder(Protocol):
-    """What the loop asks of a builder. Nodes contain node 0 and differ from it only at masked window positions."""
+    """What the loop asks of a builder. Nodes contain node 0 and differ from it only at masked window positions.
+
+    A builder that also makes the model's call in an approximate way of its own sets `approximate = True`: then no
+    acceptor makes it exact.
+    """
 
     name: ClassVar[str]
 
