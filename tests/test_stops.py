@@ -9,6 +9,8 @@ from psd_lib.decoding.scores import Scores
 from psd_lib.decoding.stops import Prophet, Sched
 from psd_lib.errors import UserError
 
+pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
+
 
 def fires(rule, gap, masked, progress):
     gap = torch.tensor(gap)
@@ -76,3 +78,5 @@ def test_bad_limits_and_names_are_refused():
         DecodeConfig.make("psd", stop="oracle")
     with pytest.raises(UserError, match="decoder 'greedy' has no option 'stop'"):
         DecodeConfig.make("greedy", stop="prophet")
+    with pytest.raises(UserError, match="policy 'wino' cannot be combined with a stop rule: it may take back what .*; use it alone"):
+        DecodeConfig.make("prophet", policy="wino")
