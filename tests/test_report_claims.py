@@ -98,6 +98,30 @@ def test_verdicts_over_tasks_and_over_missing_rows():
     assert set(shown.verdict) == {"not tested"} and len(shown) == len(claims.load())
 
 
+def test_models_are_judged_apart_and_together():
+    fast = frame(20, greedy=lambda i: {"nfe": 8}, psd=lambda i: {"nfe": 2})
+    slow = frame(20, greedy=lambda i: {"nfe": 8, "model": "slow"}, psd=lambda i: {"nfe": 9, "model": "slow"})
+    claim = next(c for c in claims.load() if c.id == "over-spiffy-speed")
+    claim = claims.Claim("x", "s", "c", "r", "faster", {**claim.parameters, "base": GREEDY})
+    for rows, together in ((fast, "reproduced"), (slow, "not reproduced"), (pd.concat([fast, slow]), "partially")):
+        assert claims.judge(claim, rows)[0] == together
+    verdict, found = claims.judge(claim, pd.concat([fast, slow]))
+    assert [(j.model, j.verdict) for j in found] == [("tiny", "reproduced"), ("slow", "not reproduced")]
+    assert found[0].text == "reproduced: mini-gsm: 4.00 [4.00, 4.00]x (n=20)"
+
+
+def test_the_short_table_has_a_verdict_per_model():
+    rows = frame(20, greedy=lambda i: {"nfe": 8}, spiffy=lambda i: {"nfe": 4})
+    short = claims.verdicts(claims.table(rows, "a"), "b").shown
+    assert list(short) == ["claim", "source", "tiny", "together"]
+    lossless = short[short.source.str.startswith("Spiffy")].iloc[0]
+    assert (lossless.tiny, lossless.together) == ("not tested", "not tested")  # d = 7 was not run
+    deep = CONFIGS["psd"].__class__.make("spiffy", depth=7)
+    more = rows_of.prepare(pd.concat([rows, pd.DataFrame([row("x", i, config=deep) for i in range(20)])]))
+    lossless = claims.verdicts(claims.table(more, "a"), "b").shown.query("source.str.startswith('Spiffy')").iloc[0]
+    assert (lossless.tiny, lossless.together) == ("reproduced", "reproduced")
+
+
 def test_a_claim_needs_a_test_or_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr("psd_lib.paths.DATA", tmp_path)
     for text, message in [

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from psd_lib.errors import UserError
@@ -60,6 +61,14 @@ def test_calibration_counts_proposals_that_are_kept():
     assert bins.loc[0.9, "agreement"] == 1 and bins.loc[0.9, "n"] == 2
     assert bins.loc[0.3, "agreement"] == 0.5 and bins.loc[0.3, "n"] == 4
     assert confidence.calibration_error(bins) == pytest.approx((2 * 0.05 + 4 * 0.15) / 6)
+
+
+def test_models_are_measured_apart():
+    steady, turned = (trace(order, {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6}) for order in ([0, 1, 2, 3], [3, 2, 1, 0]))
+    both = pd.concat([confidence.score_frame([steady], "a"), confidence.score_frame([turned], "b")], ignore_index=True)
+    found = confidence.precision_at_k(both, ks=(1,), lags=(0,)).set_index("model").precision
+    assert found["a"] == 1 and found["b"] == 1 / 4  # only the last state leaves no choice
+    assert list(confidence.calibration(both).model.unique()) == list(confidence.token_kept(both, lags=(1,)).model) == ["a", "b"]
 
 
 def test_token_kept_by_age():

@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from report_rows import rows
+from report_rows import rows, two_models
 
 from psd_lib.report import confidence, figures
 from psd_lib.report import rows as rows_of
@@ -8,7 +8,7 @@ from psd_lib.report import rows as rows_of
 
 @pytest.fixture(scope="module")
 def frame():
-    return rows_of.prepare(rows())
+    return rows_of.prepare(two_models())
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def decoded(tiny_model):
 
 
 def drawn(frame, decoded):
-    scores = confidence.score_frame(decoded[0].trace)
+    scores = pd.concat([confidence.score_frame(decoded[0].trace, name) for name in ("tiny", "other")], ignore_index=True)
     settings = [s for s in frame.setting.unique() if frame[frame.setting == s].label.iloc[0] == "psd(confidence 0.9, d=3)"]
     return [
         figures.pareto(frame, "pareto", "T."),
@@ -30,7 +30,8 @@ def drawn(frame, decoded):
         figures.reliability(confidence.calibration(scores), "reliability", "T."),
         figures.precision(confidence.precision_at_k(scores, ks=(1, 2, 3)), "precision", "T."),
         figures.heatmap(scores, 0, "heatmap", "T."),
-        figures.strips([decoded[0][0], decoded[1][0]], "strips", "T."),
+        figures.strips({"tiny": [decoded[0][0], decoded[1][0]], "other": [decoded[0][1]]}, "strips", "T."),
+        figures.contrast(frame, "contrast", "T."),
     ]
 
 
@@ -58,8 +59,22 @@ def test_the_cited_tier_goes_to_figures(frame, tmp_path, monkeypatch):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".pdf", ".png", ".svg", ".txt"]
 
 
-def test_the_frontier_holds_what_nothing_beats(frame):
-    data = figures.points(frame).set_index("decoder")
+def test_small_multiples_have_models_in_rows_and_tasks_in_columns():
+    found = two_models()
+    more = found[found.model == "tiny"].assign(task="mini-mbpp", config_hash="mbpp-" + found.config_hash)
+    axes = figures.pareto(rows_of.prepare(pd.concat([found, more])), "pareto", "T.").figure.axes
+    assert [ax.get_title() for ax in axes] == ["tiny, mini-gsm (n = 4)", "tiny, mini-mbpp (n = 4)", "other, mini-gsm (n = 4)", "other, mini-mbpp"]
+    assert [ax.get_visible() for ax in axes] == [True, True, True, False]
+
+
+def test_every_model_has_a_mark_in_the_ledger(frame):
+    data = figures.ledger(frame, "ledger", "T.").data
+    assert len(data) == 12 and list(data.model.unique()) == ["tiny", "other"]
+    assert set(data.calls) == {1.0, 0.5, 0.25, 0.125, 0.375}
+
+
+def test_the_frontier_holds_what_nothing_beats():
+    data = figures.points(rows_of.prepare(rows())).set_index("decoder")
     # same accuracy: only the fastest of the exact ones stays; token_chain is faster and worse, so it stays too
     assert list(data.index[data.frontier]) == ["psd(confidence 0.9, d=3)", "psd(confidence 0.9, d=3, token_chain)"]
 
@@ -74,5 +89,5 @@ def test_survival_draws_each_family_at_its_greatest_depth(frame):
     with_drafts = frame.copy()
     with_drafts["step_stats"] = [{"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}] * len(frame)
     data = figures.survival(with_drafts, "survival", "T.").data
-    spiffy = data[data.family == "Spiffy chain"].set_index("depth")
+    spiffy = data[(data.family == "Spiffy chain") & (data.model == "tiny")].set_index("depth")
     assert list(spiffy.survival) == [0.5, 1.0, 0.0] and list(spiffy.n) == [8, 4, 4]

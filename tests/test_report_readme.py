@@ -1,10 +1,12 @@
 import json
 
 import pytest
+from report_rows import two_models
 
 from psd_lib import paths
 from psd_lib.errors import UserError
 from psd_lib.report import readme
+from psd_lib.runs import store
 
 WHOLE = "".join(f"a\n<!-- begin: {name} -->\nSTALE TEXT\n<!-- end: {name} -->\nb\n" for name in readme.SECTIONS)
 
@@ -26,6 +28,16 @@ def test_results_come_from_the_files_of_the_cited_tier(tmp_path, monkeypatch):
     (tmp_path / "mini" / "tables").mkdir(parents=True)
     (tmp_path / "mini" / "tables" / "40_headline.md").write_text("| a |\n| --- |\n| 1 |\n")
     assert readme.results() == "| a |\n| --- |\n| 1 |"
+
+
+def test_the_size_and_cost_of_a_run_come_from_its_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("psd_lib.paths.RESULTS", tmp_path)
+    assert readme.cost() == ""
+    runs = {"p": {"commit": "0123456789abcdef", "dirty": False, "gpu": None, "cpu": "Some CPU", "threads": 2}}
+    rows = [{**row, "provenance": "p", "model_ms": 60_000.0, "loop_ms": 0.0} for row in two_models().to_dict("records")]
+    store.publish(tmp_path / "mini" / "rows.jsonl.gz", rows, runs)
+    assert readme.cost() == ("The run behind every number here (`psd reproduce --tier mini`): 2 models, 1 tasks, 4 items of each task per model, 6 decoders, "
+                             "48 decoded answers in 48 minutes of decoding on Some CPU, 2 threads; code at commit 0123456789.")
 
 
 def test_missing_and_unknown_sections_are_refused():

@@ -1,7 +1,8 @@
 """Decides, by rules fixed beforehand, which of the papers' claims hold here. The claims themselves are `data/claims.yaml`.
 
-A claim names one function of `TESTS`; each judges one task at a time from paired rows, and the worst and best task
-decide together: reproduced if it is on every task, not reproduced if it is on none, partially otherwise.
+A claim names one function of `TESTS`, which judges one task of one model at a time from paired rows. The worst and best
+task decide a model's verdict together: reproduced if it is on every task, not reproduced if it is on none, partially
+otherwise. The models' verdicts give the claim's by the same rule: reproduced only if it is on every model.
 """
 
 from __future__ import annotations
@@ -61,36 +62,59 @@ def load() -> list[Claim]:
     return claims
 
 
-def judge(claim: Claim, frame: pd.DataFrame) -> tuple[str, list[Evidence]]:
-    """The verdict on one claim and the evidence per task, from prepared rows."""
+@dataclass(frozen=True)
+class Judgement:
+    """One model's verdict and the evidence that it rests on, one piece per task; empty where rows are missing."""
+
+    model: str
+    verdict: str
+    evidence: list[Evidence]
+
+    @property
+    def text(self) -> str:
+        """The verdict with what was measured."""
+        return f"{self.verdict}: " + "; ".join(f"{e.task}: {e.text} (n={e.estimate.n})" for e in self.evidence) if self.evidence else self.verdict
+
+
+def judge(claim: Claim, frame: pd.DataFrame) -> tuple[str, list[Judgement]]:
+    """The verdict on one claim, and that of every model, from prepared rows."""
     if not claim.test:
         return NOT_TESTED, []
-    evidence = TESTS[claim.test](frame, **claim.parameters)
-    return _together([e.verdict for e in evidence]), evidence
+    found = []
+    for model, part in rows_of.by_model(frame):
+        evidence = TESTS[claim.test](part, **claim.parameters)
+        found.append(Judgement(model, _together([e.verdict for e in evidence]), evidence))
+    return _together([j.verdict for j in found]), found
 
 
 def table(frame: pd.DataFrame, id: str) -> Table:
-    """All claims with their rules, what was measured, and the verdicts."""
+    """All claims with their rules, what was measured on each model, and the verdicts."""
     data, shown = [], []
     for claim in load():
-        verdict, evidence = judge(claim, frame)
+        verdict, found = judge(claim, frame)
         why = claim.reason or "the rows that it needs were not run"
-        measured = "; ".join(f"{e.task}: {e.text} (n={e.estimate.n})" for e in evidence) or why
-        shown.append({"claim": claim.claim, "source": claim.source, "rule": claim.rule or "-", "measured here": measured,
-                      "verdict": verdict})
-        for e in evidence or [Evidence("", verdict, Estimate(np.nan, np.nan, np.nan, 0), why)]:
-            data.append({"id": claim.id, "task": e.task, "value": e.estimate.value, "low": e.estimate.low,
-                         "high": e.estimate.high, "n": e.estimate.n, "task_verdict": e.verdict, "verdict": verdict})
-    models = ", ".join(frame.model.unique())
-    caption = (f"Claims of the papers, tested on the embedded model ({models}) and the embedded tasks: shapes, not digits. Rules "
-               "were fixed before the results were read. Brackets: 95 % paired intervals over n items.")
+        missing = verdict == NOT_TESTED
+        cells = {j.model: why if missing else j.text for j in found} or dict.fromkeys(rows_of.models(frame), why)
+        shown.append({"claim": claim.claim, "source": claim.source, "rule": claim.rule or "-", **cells, "verdict": verdict})
+        data += [{"id": claim.id, "model": j.model, **_numbers(e), "model_verdict": j.verdict, "verdict": verdict}
+                 for j in found for e in j.evidence]
+        if missing:
+            data.append({"id": claim.id, "model": "", "task": "", "n": 0, "verdict": verdict})
+    caption = (f"Claims of the papers, tested on the embedded models ({', '.join(rows_of.models(frame))}) and the embedded tasks: shapes, not digits. Rules "
+               "were fixed before the results were read. A claim is reproduced only where it is on every model and task, and not reproduced where it is "
+               "on none. Brackets: 95 % paired intervals over n items.")
     return Table(id, caption, pd.DataFrame(data), pd.DataFrame(shown))
 
 
 def verdicts(full: Table, id: str) -> Table:
-    """Claims and verdicts alone, for readers in a hurry."""
+    """Claims and verdicts alone, by model, for readers in a hurry."""
     caption = full.caption.partition(" Brackets:")[0]
-    return Table(id, caption, full.data, full.shown[["claim", "source", "verdict"]])
+    models = [name for name in full.shown if name not in ("claim", "source", "rule", "verdict")]
+    short = full.shown[["claim", "source", *models, "verdict"]].rename(columns={"verdict": "together"})
+    for name in models:
+        told = short[name].str.partition(":")[0]
+        short[name] = told.where(told.isin((REPRODUCED, PARTIALLY, NOT_REPRODUCED)), NOT_TESTED)
+    return Table(id, caption, full.data, short)
 
 
 def keeps(frame: pd.DataFrame, ours: dict, base: dict, margin: float) -> list[Evidence]:
@@ -223,6 +247,11 @@ def _pairs(frame: pd.DataFrame, ours: dict, base: dict, scored: bool = False) ->
 def _evidence(task: str, estimate: Estimate, reproduced: bool, partially: bool, text: str) -> Evidence:
     verdict = REPRODUCED if reproduced else PARTIALLY if partially else NOT_REPRODUCED
     return Evidence(task, verdict, estimate, text)
+
+
+def _numbers(e: Evidence) -> dict[str, Any]:
+    return {"task": e.task, "value": e.estimate.value, "low": e.estimate.low, "high": e.estimate.high, "n": e.estimate.n,
+            "task_verdict": e.verdict}
 
 
 def _points(estimate: Estimate) -> str:

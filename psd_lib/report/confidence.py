@@ -6,7 +6,7 @@ iteration about the positions of the current block that were still masked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,12 @@ LAGS = (0, 1, 2, 4)
 NEVER = np.iinfo(np.int64).max
 
 
-def score_frame(traces: Iterable) -> pd.DataFrame:
+def score_frame(traces: Iterable, model: str = "") -> pd.DataFrame:
     """One row per (sequence, iteration, masked position): confidence, its rank, and what became of the position.
 
-    Columns: sequence, iteration, block, position, token, confidence, rank (0 = most confident; ties: lowest position),
+    Frames of several models may be concatenated: what follows measures each model by itself.
+
+    Columns: model, sequence, iteration, block, position, token, confidence, rank (0 = most confident; ties: lowest position),
     left (masked positions in the block at that moment), committed_at (iteration; a huge number if never), depth,
     final_token, agrees (the argmax of now is the token committed in the end; missing if none was).
 
@@ -46,7 +48,7 @@ def score_frame(traces: Iterable) -> pd.DataFrame:
             done = step[position] >= 0
             token, final = np.asarray(scores["token"], dtype=int), tokens[position]
             parts.append(pd.DataFrame({
-                "sequence": index, "iteration": scores["iteration"], "block": block_of.get(scores["iteration"], -1),
+                "model": model, "sequence": index, "iteration": scores["iteration"], "block": block_of.get(scores["iteration"], -1),
                 "position": position, "token": token, "confidence": confidence, "rank": rank, "left": position.size,
                 "committed_at": np.where(done, iteration[position], NEVER), "depth": depth[position],
                 "final_token": np.where(done, final, -1), "agrees": np.where(done, (token == final).astype(float), np.nan),
@@ -59,22 +61,14 @@ def score_frame(traces: Iterable) -> pd.DataFrame:
 def calibration(frame: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
     """Reliability of confidence as a forecast of "this argmax is the token that will be committed here".
 
-    One row per non-empty bin: low, high, confidence (mean), agreement with a bootstrap interval over sequences
+    One row per model and non-empty bin: model, low, high, confidence (mean), agreement with a bootstrap interval over sequences
     (positions of one sequence are not independent), n. Positions that were never committed are left out.
     """
-    known = frame.dropna(subset=["agrees"])
-    cell = np.clip((known.confidence * bins).astype(int), 0, bins - 1)
-    rows = []
-    for index, part in known.groupby(cell):
-        per = part.groupby("sequence").agrees.agg(["sum", "count"])
-        share = stats.ratio(per["sum"], per["count"])
-        rows.append({"low": index / bins, "high": (index + 1) / bins, "confidence": part.confidence.mean(),
-                     "agreement": share.value, "agreement_low": share.low, "agreement_high": share.high, "n": len(part)})
-    return pd.DataFrame(rows)
+    return _by_model(frame, lambda part: _bins(part, bins))
 
 
 def calibration_error(bins: pd.DataFrame) -> float:
-    """Expected calibration error: mean |confidence - agreement| over the rows of `calibration`, weighted by n."""
+    """Expected calibration error: mean |confidence - agreement| over one model's rows of `calibration`, weighted by n."""
     return float(np.average((bins.confidence - bins.agreement).abs(), weights=bins.n))
 
 
@@ -86,14 +80,48 @@ def precision_at_k(frame: pd.DataFrame, ks: Sequence[int] = KS, lags: Sequence[i
     fewer than K later commits in the block are left out. `chance` is the precision of a random ranking.
 
     Returns:
-        columns k, lag, precision, low, high (bootstrap over sequences), chance, states.
+        columns model, k, lag, precision, low, high (bootstrap over sequences), chance, states.
 
     Raises:
         UserError: the scores come from a decode that commits several positions in one iteration.
     """
     committed = frame[frame.committed_at == frame.iteration]
-    if committed.groupby(["sequence", "iteration"]).size().gt(1).any():
+    if committed.groupby(["model", "sequence", "iteration"]).size().gt(1).any():
         raise UserError("precision at K needs a greedy trace (one commit per iteration, depth 0); decode with decoder='greedy'.")
+    return _by_model(frame, lambda part: _precision(part, ks, lags))
+
+
+def token_kept(frame: pd.DataFrame, lags: Sequence[int] = (1, 2, 4, 8)) -> pd.DataFrame:
+    """How often the argmax token of a masked position is still the same `lag` iterations later in the same block.
+
+    Returns:
+        columns model, lag, kept, low, high (bootstrap over sequences), n (pairs of states of one position).
+    """
+    return _by_model(frame, lambda part: _kept(part, lags))
+
+
+def _by_model(frame: pd.DataFrame, measure: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    found = []
+    for name, part in frame.groupby("model", sort=False):
+        measured = measure(part)
+        measured.insert(0, "model", name)
+        found.append(measured)
+    return pd.concat(found, ignore_index=True)
+
+
+def _bins(frame: pd.DataFrame, bins: int) -> pd.DataFrame:
+    known = frame.dropna(subset=["agrees"])
+    cell = np.clip((known.confidence * bins).astype(int), 0, bins - 1)
+    rows = []
+    for index, part in known.groupby(cell):
+        per = part.groupby("sequence").agrees.agg(["sum", "count"])
+        share = stats.ratio(per["sum"], per["count"])
+        rows.append({"low": index / bins, "high": (index + 1) / bins, "confidence": part.confidence.mean(),
+                     "agreement": share.value, "agreement_low": share.low, "agreement_high": share.high, "n": len(part)})
+    return pd.DataFrame(rows)
+
+
+def _precision(frame: pd.DataFrame, ks: Sequence[int], lags: Sequence[int]) -> pd.DataFrame:
     counts: dict[tuple[int, int], list[dict[str, float]]] = {(k, lag): [] for k in ks for lag in lags}
     for (sequence, _), block in frame.groupby(["sequence", "block"]):
         order = block.drop_duplicates("position").sort_values("committed_at")
@@ -110,12 +138,7 @@ def precision_at_k(frame: pd.DataFrame, ks: Sequence[int] = KS, lags: Sequence[i
     return pd.DataFrame([_precision_row(k, lag, found) for (k, lag), found in counts.items() if found])
 
 
-def token_kept(frame: pd.DataFrame, lags: Sequence[int] = (1, 2, 4, 8)) -> pd.DataFrame:
-    """How often the argmax token of a masked position is still the same `lag` iterations later in the same block.
-
-    Returns:
-        columns lag, kept, low, high (bootstrap over sequences), n (pairs of states of one position).
-    """
+def _kept(frame: pd.DataFrame, lags: Sequence[int]) -> pd.DataFrame:
     keys = ["sequence", "block", "position", "iteration"]
     rows = []
     for lag in lags:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from psd_lib.report import claims, confidence, stats, steps
+from psd_lib.report import claims, confidence, paradigms, stats, steps
 from psd_lib.report import rows as rows_of
 from psd_lib.report.figures.tradeoff import points
 from psd_lib.report.stats import Estimate
@@ -32,80 +32,96 @@ class Reading:
 
 
 def scoring(bins: pd.DataFrame, ranking: pd.DataFrame, kept: pd.DataFrame) -> Reading:
-    """What the recorded scores say: calibration, how fast the ranking ages, how fast tokens change."""
-    mean = (bins.confidence * bins.n).sum() / bins.n.sum()
-    agreement = (bins.agreement * bins.n).sum() / bins.n.sum()
-    lean = "too low" if agreement > mean else "too high" if agreement < mean else "right"
-    found = [f"On average confidence is {lean} as a forecast of the token that is committed in the end: it says {mean:.0%}, and "
-             f"{agreement:.0%} of {int(bins.n.sum())} proposals are kept (expected calibration error {confidence.calibration_error(bins):.3f})."]
-    top = bins.iloc[-1]
-    share = Estimate(top.agreement, top.agreement_low, top.agreement_high, int(top.n))
-    found.append(f"Proposals with a confidence from {top.low:.1f} to {top.high:.1f} are kept in {share.format(100)} % of {share.n} cases.")
-    k = 3 if (ranking.k == 3).any() else int(ranking.k.max())
-    for row in ranking[ranking.k == k].itertuples():
-        age = "fresh" if row.lag == 0 else f"{row.lag}-step-old"
-        seen = Estimate(row.precision, row.low, row.high, row.states)
-        found.append(f"Precision@{k} of the {age} ranking: {seen.format(100)} %, against {row.chance:.0%} for a random one ({row.states} states).")
-    first, last = kept.iloc[0], kept.iloc[-1]
-    found.append(f"The argmax of a masked position is the same {int(first.lag)} step{'s' if first.lag > 1 else ''} later in {first.kept:.0%} of cases and {int(last.lag)} steps "
-                 f"later in {last.kept:.0%}.")
+    """What the recorded scores say of each model: calibration, how fast the ranking ages, how fast tokens change."""
+    found = []
+    for model, mine in bins.groupby("model", sort=False):
+        mean, agreement = ((mine[name] * mine.n).sum() / mine.n.sum() for name in ("confidence", "agreement"))
+        lean = "too low" if agreement > mean else "too high" if agreement < mean else "right"
+        top = mine.iloc[-1]
+        share = Estimate(top.agreement, top.agreement_low, top.agreement_high, int(top.n))
+        found.append(f"{model}: on average confidence is {lean} as a forecast of the token that is committed in the end: it says {mean:.0%}, and "
+                     f"{agreement:.0%} of {int(mine.n.sum())} proposals are kept (expected calibration error {confidence.calibration_error(mine):.3f}); "
+                     f"of those with {top.low:.1f} to {top.high:.1f}, {share.format(100)} % of {share.n}.")
+        states = ranking[ranking.model == model]
+        k = 3 if (states.k == 3).any() else int(states.k.max())
+        ages = [f"{'fresh' if row.lag == 0 else f'{row.lag}-step-old'} {Estimate(row.precision, row.low, row.high, row.states).format(100)} %"
+                for row in states[states.k == k].itertuples()]
+        chance, n = states[states.k == k].iloc[0][["chance", "states"]]
+        found.append(f"{model}: Precision@{k} of the ranking: {', '.join(ages)}, against {chance:.0%} for a random one ({n:.0f} fresh states).")
+        ageing = kept[kept.model == model]
+        first, last = ageing.iloc[0], ageing.iloc[-1]
+        found.append(f"{model}: the argmax of a masked position is the same {int(first.lag)} step{'s' if first.lag > 1 else ''} later in "
+                     f"{first.kept:.0%} of cases and {int(last.lag)} steps later in {last.kept:.0%}.")
     return Reading(tuple(found))
 
 
 def spatial(frame: pd.DataFrame) -> Reading:
-    """How fast each task can go before accuracy falls by more than `NEAR`."""
+    """How fast each model and task can go before accuracy falls by more than `NEAR`, and which setting loses most."""
     data = points(frame)
     found = []
-    for task, part in data.groupby("task", sort=False):
-        greedy = part[part.family == "greedy"].iloc[0]
-        others = part[part.family != "greedy"]
-        kept = others[others.vs_greedy >= -NEAR]
-        near = f"within {100 * NEAR:.0f} points of greedy's ({greedy.accuracy:.0%})"
-        if kept.empty:
-            found.append(f"{task}: no parallel setting has an accuracy {near} on these items.")
-        else:
-            best = kept.sort_values("tpf").iloc[-1]
-            found.append(f"{task}: the fastest setting with an accuracy {near} on these items is {best.decoder} with TPF {best.tpf:.2f} and "
-                         f"a difference of {_points(best)} points.")
-        worst = others.sort_values("vs_greedy").iloc[0]
-        found.append(f"{task}: the lowest accuracy against greedy's is that of {worst.decoder} (TPF {worst.tpf:.2f}): {_points(worst)} points.")
+    for model, mine in data.groupby("model", sort=False):
+        told, lost = [], []
+        for task, part in mine.groupby("task", sort=False):
+            greedy, others = part[part.family == "greedy"].iloc[0], part[part.family != "greedy"]
+            kept = others[others.vs_greedy >= -NEAR]
+            best = None if kept.empty else kept.loc[kept.tpf.idxmax()]
+            told.append(f"{task} (greedy {greedy.accuracy:.0%}) " + ("none" if best is None else f"{best.decoder} with TPF {best.tpf:.2f}, {_points(best)} points"))
+            worst = others.loc[others.vs_greedy.idxmin()]
+            lost.append(f"{task} {worst.decoder} (TPF {worst.tpf:.2f}), {_points(worst)} points")
+        found.append(f"{model}: the fastest setting with an accuracy within {100 * NEAR:.0f} points of greedy's on these items: {'; '.join(told)}.")
+        found.append(f"{model}: the lowest accuracy against greedy's: {'; '.join(lost)}.")
     return Reading((*found, _resolution(data)))
 
 
 def temporal(frame: pd.DataFrame) -> Reading:
     """Whether drafts changed an output, what they save, and where acceptance ends."""
     found = [_exactness(frame, True), _exactness(frame, False)]
-    exact = frame[(frame.depth > 0) & (frame.acceptor == "replay")]
-    for setting in exact.setting.unique():
-        part = frame[frame.setting == setting]
-        gain = _gain(part, rows_of.own_policy(frame, setting))
-        found.append(f"{part.label.iloc[0]} decodes {gain.format(digits=2)} times greedy's tokens per forward, all tasks together.")
-    deepest = exact[exact.depth == exact.depth.max()]
-    survival = steps.acceptance(deepest)
-    for depth in sorted({1, 3, int(exact.depth.max())} & set(survival.depth)):
-        at = survival[survival.depth == depth]
-        found.append(f"Of the calls that were offered {depth} draft{'s' if depth > 1 else ''} or more, "
-                     + ", ".join(f"{row.survival:.0%} ({row.task})" for row in at.itertuples()) + f" accept at least {depth}.")
+    for model, mine in rows_of.by_model(frame):
+        exact = mine[(mine.depth > 0) & (mine.acceptor == "replay")]
+        gains = [f"{part.label.iloc[0]} {_gain(part, rows_of.own_policy(mine, setting)).format(digits=2)}"
+                 for setting, part in exact.groupby("setting", sort=False)]
+        found.append(f"{model}: tokens per forward over greedy's, all tasks together: {', '.join(gains)}.")
+        survival = steps.acceptance(exact[exact.depth == exact.depth.max()])
+        shares = []
+        for depth in sorted({1, 3, int(exact.depth.max())} & set(survival.depth)):
+            at = survival[survival.depth == depth]
+            shares.append(f"{depth} or more by " + ", ".join(f"{row.survival:.0%} ({row.task})" for row in at.itertuples()))
+        found.append(f"{model}: of the calls that were offered so many drafts of greedy steps, they were accepted, {'; '.join(shares)}.")
     return Reading(tuple(s for s in found if s))
 
 
 def combined(frame: pd.DataFrame) -> Reading:
-    """What stacking both axes gives over either alone, and whether depth pays."""
+    """What stacking both axes gives over either alone on each model, and which exact decoder is the fastest."""
     found = [_exactness(frame, True), _exactness(frame, False)]
-    for family in ("PSD (confidence)", "PSD (LocalLeap)"):
-        for depth in (3, 7):
-            part = frame[(frame.family == family) & (frame.depth == depth)]
-            chain = frame[(frame.family == "Spiffy chain") & (frame.depth == depth)]
-            if part.empty or chain.empty:
-                continue
-            policy = rows_of.own_policy(frame, part.setting.iloc[0])
-            found.append(f"{part.label.iloc[0]}: TPF {_gain(part, policy).format(digits=2)} times its policy's and "
-                         f"{_gain(part, chain).format(digits=2)} times that of the greedy chain at the same depth, all tasks together.")
     data = points(frame)
-    for task, part in data[data.exact].groupby("task", sort=False):
-        best = part.sort_values("tpf").iloc[-1]
-        found.append(f"{task}: the fastest exact decoder is {best.decoder} with TPF {best.tpf:.2f} and {_points(best)} points to greedy.")
+    for model, mine in rows_of.by_model(frame):
+        for family in ("PSD (confidence)", "PSD (LocalLeap)"):
+            for depth in (3, 7):
+                part = mine[(mine.family == family) & (mine.depth == depth)]
+                chain = mine[(mine.family == "Spiffy chain") & (mine.depth == depth)]
+                if part.empty or chain.empty:
+                    continue
+                policy = rows_of.own_policy(mine, part.setting.iloc[0])
+                found.append(f"{model}, {part.label.iloc[0]}: TPF {_gain(part, policy).format(digits=2)} times its policy's and "
+                             f"{_gain(part, chain).format(digits=2)} times that of the greedy chain at the same depth, all tasks together.")
+        exact = data[data.exact & (data.model == model)]
+        best = [part.loc[part.tpf.idxmax()] for _, part in exact.groupby("task", sort=False)]
+        found.append(f"{model}: the fastest exact decoder: " + "; ".join(
+            f"{row.task} {row.decoder} with TPF {row.tpf:.2f} and {_points(row)} points to greedy" for row in best) + ".")
     return Reading((*(s for s in found if s), _resolution(data)))
+
+
+def contrast(frame: pd.DataFrame) -> Reading:
+    """Which model drafts and parallel steps suit best, and what equal accuracy costs on each."""
+    drafts, data = paradigms.survival(frame), paradigms.tradeoff(frame)
+    first = drafts[drafts.depth == 1].sort_values("survival", ascending=False)
+    told = ", ".join(f"{row.model} {Estimate(row.survival, row.low, row.high, row.n).format(100)} %" for row in first.itertuples())
+    found = [f"Calls that accept the first draft of a greedy step, most first: {told}."]
+    for model, mine in data.groupby("model", sort=False):
+        best = paradigms.fastest(mine)
+        found.append(f"{model}: the fastest exact decoder within {100 * paradigms.NEAR:.0f} point of greedy's accuracy is {best.decoder}, with TPF {best.tpf:.2f} against "
+                     f"greedy's {mine[mine.family == 'greedy'].tpf.iloc[0]:.2f} (accuracy difference {_difference(best)} points, n = {int(best.n)}).")
+    return Reading(tuple(found))
 
 
 def verdicts(table: Table) -> Reading:
@@ -120,19 +136,19 @@ def verdicts(table: Table) -> Reading:
 
 
 def _exactness(frame: pd.DataFrame, exact: bool) -> str:
-    """One sentence on same outputs, over all drafting decoders that are (not) provably exact; empty if there is none."""
-    same = total = 0
-    chosen = frame[(frame.depth > 0) & (frame.exact == exact)]
-    for setting in chosen.setting.unique():
-        base = rows_of.own_policy(frame, setting)
-        if base is not None:
-            both = rows_of.common(frame[frame.setting == setting], base)
-            counted = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
-            same, total = same + counted[0], total + counted[1]
-    if total == 0:
-        return ""
+    """One sentence on same outputs by model, over all drafting decoders that are (not) provably exact; empty if there is none."""
+    counts = []
+    for model, mine in rows_of.by_model(frame):
+        same = total = 0
+        for setting in mine[(mine.depth > 0) & (mine.exact == exact)].setting.unique():
+            base = rows_of.own_policy(mine, setting)
+            if base is not None:
+                both = rows_of.common(mine[mine.setting == setting], base)
+                counted = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
+                same, total = same + counted[0], total + counted[1]
+        counts += [f"{same} of {total} ({model})"] if total else []
     kind = "Exact rules" if exact else "Approximate rules"
-    return f"{kind}: {same} of {total} decodes give, token for token, the output of the same policy without drafts."
+    return f"{kind}: {', '.join(counts)} decodes give, token for token, the output of the same policy without drafts." if counts else ""
 
 
 def _gain(ours: pd.DataFrame, base: pd.DataFrame) -> Estimate:
@@ -144,8 +160,12 @@ def _points(row) -> str:
     return Estimate(row.vs_greedy, row.vs_greedy_low, row.vs_greedy_high, int(row.n)).format(100, 1, sign=True)
 
 
+def _difference(row) -> str:
+    return Estimate(row.difference, row.difference_low, row.difference_high, int(row.n)).format(100, 1, sign=True)
+
+
 def _resolution(data: pd.DataFrame) -> str:
     """How small a difference these items can show at all."""
     half = ((data.vs_greedy_high - data.vs_greedy_low) / 2).median()
-    return (f"With n = {int(data.n.min())} items per task the interval of an accuracy difference is about ±{100 * half:.0f} points wide (median): smaller "
+    return (f"With n = {int(data.n.min())} items per model and task the interval of an accuracy difference is about ±{100 * half:.0f} points wide (median): smaller "
             "differences cannot be told from none here.")

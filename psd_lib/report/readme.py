@@ -10,9 +10,13 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from psd_lib import paths
 from psd_lib.errors import UserError
 from psd_lib.report.table import folder_of
+from psd_lib.runs.reproduce import PUBLISHED
+from psd_lib.runs.store import read_published
 
 TIER = "mini"
 FIGURE = "40_pareto"
@@ -52,8 +56,25 @@ def figure() -> str:
 
 
 def results() -> str:
-    """The headline table of the last published run."""
-    return _table("40_headline")
+    """The headline table of the last published run, with what that run was and what it cost."""
+    return "\n\n".join(part for part in (_table("40_headline"), cost()) if part)
+
+
+def cost() -> str:
+    """Size, machine and decoding time of the last published run, from its rows; empty where none is published."""
+    path = paths.RESULTS / TIER / PUBLISHED
+    if not path.is_file():
+        return ""
+    contents = read_published(path)
+    rows = pd.DataFrame([{key: row[key] for key in ("model", "task", "label", "example_id", "model_ms", "loop_ms")} for row in contents.rows.values()])
+    items = rows.groupby(["model", "task"]).example_id.nunique()
+    count = f"{items.min()}" if items.min() == items.max() else f"{items.min()} to {items.max()}"
+    hours = (rows.model_ms + rows.loop_ms).sum() / 3.6e6
+    spent = f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
+    machines = sorted({f"{run['gpu'] or run['cpu']}, {run['threads']} threads" for run in contents.provenance.values()})
+    commits = sorted({str(run["commit"])[:10] + (" with changes" if run["dirty"] else "") for run in contents.provenance.values()})
+    return (f"The run behind every number here (`psd reproduce --tier {TIER}`): {rows.model.nunique()} models, {rows.task.nunique()} tasks, {count} items of each task per model, "
+            f"{rows.label.nunique()} decoders, {len(rows)} decoded answers in {spent} of decoding on {' and '.join(machines)}; code at commit {', '.join(commits)}.")
 
 
 def claims() -> str:

@@ -20,12 +20,12 @@ from psd_lib.errors import UserError
 NEEDED = ("config_hash", "model", "task", "decoder", "label", "decode", "exact", "example_id", "tokens",
           "token_ids_hash", "correct", "nfe", "rows", "query_tokens", "model_ms", "loop_ms")
 ITEM = ["model", "task", "example_id"]
-POLICY_NAMES = {"confidence": "confidence", "local_leap": "LocalLeap", "left_to_right": "left-to-right",
-                "top_k": "top-k"}
+NAMES = {"local_leap": "LocalLeap", "left_to_right": "left-to-right", "top_k": "top-k", "entropy_bound": "entropy bound",
+         "sdar_dynamic": "SDAR dynamic", "sdar_static": "SDAR static", "sdar_sequential": "SDAR sequential", "klass": "KLASS",
+         "credit": "Credit", "wino": "WINO", "apd": "APD", "prophet": "Prophet", "sched": "SchED", "lopa": "LoPA", "ete": "ETE",
+         "fdm": "FDM", "fdm_a": "FDM-A", "ssd": "SSD", "freedave": "FreeDave", "simsd": "SimSD"}  # fmt: skip
 EXACT_CACHES = ("none", "exact_block")
 AUTOREGRESSIVE = "AR decoding"
-# What a decode says besides these belongs to its policy (a stop rule, say).
-PLUGS = ("decoder", "policy", "builder", "acceptor", "gen_length")
 CONTEXT = ("block_length", "temperature", "seed", "cache")
 
 
@@ -84,22 +84,24 @@ def describe(decode: Mapping[str, Any], one_cache: bool = True) -> dict[str, Any
     if one_cache and decode.get("cache", {}).get("name") in EXACT_CACHES:
         decode = {**decode, "cache": {"name": "exact"}}
     policy, builder = decode["policy"], decode["builder"]
-    depth = int(builder.get("depth", builder["name"] != "none"))
+    depth = int(builder.get("depth", builder["name"] != "none"))  # a builder without depth guesses one state ahead
     acceptor = decode["acceptor"]["name"]
     one_by_one = policy["name"] == "top_k" and policy["k"] == 1
     name = _name(policy, decode)
     context_key = json.dumps({key: decode.get(key) for key in CONTEXT}, sort_keys=True)
-    own = {key: value for key, value in decode.items() if key not in PLUGS and key not in CONTEXT}
+    stop = (decode.get("stop") or {}).get("name", "")
+    plain = depth == 0 and not stop
     return {
         "setting": json.dumps({**decode, "gen_length": None}, sort_keys=True),
         "gen_length": decode["gen_length"],
         "policy": name,
-        "greedy": decode["decoder"] == "greedy" or (one_by_one and depth == 0 and not any(own.values())),
+        "plain": plain,
+        "greedy": one_by_one and plain,
         "depth": depth,
         "acceptor": acceptor if depth else "none",
-        "family": _family(name, depth, builder["name"], acceptor),
-        "point": _point(policy, name, depth),
-        "policy_key": json.dumps({"policy": policy, **own}, sort_keys=True) + context_key,
+        "family": _family(decode, name, depth, stop),
+        "point": _point(policy, builder, name, depth),
+        "policy_key": json.dumps(policy, sort_keys=True) + context_key,
         "context_key": context_key,
     }
 
@@ -111,9 +113,9 @@ def find(frame: pd.DataFrame, **wanted) -> str | None:
 
 
 def own_policy(frame: pd.DataFrame, setting: str) -> pd.DataFrame | None:
-    """Rows of the same policy without drafts, or None when they were not run."""
+    """Rows of the same policy without drafts and stop rule, or None when they were not run."""
     one = frame[frame.setting == setting].iloc[0]
-    return _first_setting(frame[(frame.policy_key == one.policy_key) & (frame.depth == 0)])
+    return _first_setting(frame[(frame.policy_key == one.policy_key) & frame.plain])
 
 
 def greedy(frame: pd.DataFrame, setting: str) -> pd.DataFrame | None:
@@ -165,22 +167,27 @@ def _name(policy: Mapping[str, Any], decode: Mapping[str, Any]) -> str:
         return "greedy"
     if policy["name"] == "left_to_right" and policy["k"] == decode.get("block_length") == 1:
         return AUTOREGRESSIVE  # blocks of one position, from left to right: nothing is left to choose
-    return POLICY_NAMES.get(policy["name"], policy["name"])
+    return NAMES.get(policy["name"], policy["name"])
 
 
-def _family(name: str, depth: int, builder: str, acceptor: str) -> str:
-    """What shares a line in a figure; a `chain` checked by `replay` goes without saying."""
-    if depth == 0:
-        return name
-    stacked = f"PSD ({name})" if name != "greedy" else "Spiffy chain" if builder == "chain" else "greedy"
-    more = [part for part, usual in ((builder, "chain"), (acceptor, "replay")) if part != usual]
-    return ", ".join([stacked, *more])
+def _family(decode: Mapping[str, Any], name: str, depth: int, stop: str) -> str:
+    """What shares a line in a figure; a `chain` checked by `replay` goes without saying, other plugs are named."""
+    builder, acceptor = decode["builder"]["name"], decode["acceptor"]["name"]
+    more = [part for part, usual in ((builder, ("chain",)), (acceptor, ("replay",))) if depth and part not in usual]
+    if depth and decode["decoder"] not in ("psd", "spiffy"):
+        base, more = NAMES.get(decode["decoder"], decode["decoder"]), []  # a method by its own name, whatever its plugs
+    elif depth:
+        base = f"PSD ({name})" if name != "greedy" or builder != "chain" else "Spiffy chain"
+    else:
+        base = name
+    return ", ".join([base, *more, *([NAMES.get(stop, stop)] if stop else [])])
 
 
-def _point(policy: Mapping[str, Any], name: str, depth: int) -> str:
+def _point(policy: Mapping[str, Any], builder: Mapping[str, Any], name: str, depth: int) -> str:
+    """The knob that tells one setting of a family from the next: depth, number of branches, threshold, k, ..."""
     if depth:
-        return f"d={depth}"
+        return f"k={builder['k']}" if "k" in builder else f"d={depth}"
     if name == "greedy":
         return ""
-    knobs = [f"{policy[k]:g}" for k in ("threshold", "k") if isinstance(policy.get(k), (int, float))]
+    knobs = [f"{value:g}" for key, value in policy.items() if key != "name" and isinstance(value, int | float)]
     return knobs[0] if knobs else ""

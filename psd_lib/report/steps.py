@@ -15,17 +15,17 @@ from psd_lib.report import rows as rows_of
 from psd_lib.report import stats
 
 STAGES = 5
-ACCEPTANCE = ["task", "family", "decoder", "exact", "depth", "survival", "low", "high", "n"]
+ACCEPTANCE = ["model", "task", "family", "decoder", "exact", "depth", "survival", "low", "high", "n"]
 
 
 def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
-    """Per decoder and task: the share of calls that accept at least d drafts, of those that were offered at least d.
+    """Per model, task and decoder: the share of calls that accept at least d drafts, of those that were offered at least d.
 
     Returns:
-        columns task, family, decoder, exact, depth, survival, low, high (bootstrap over items), n (calls offered d drafts).
+        columns model, task, family, decoder, exact, depth, survival, low, high (bootstrap over items), n (calls offered d drafts).
     """
     records = []
-    for (task, _), part in frame[frame.depth > 0].groupby(["task", "setting"], sort=False):
+    for (model, task, _), part in frame[frame.depth > 0].groupby(["model", "task", "setting"], sort=False):
         one = part.iloc[0]
         for depth in range(1, int(one.depth) + 1):
             pairs = [_offered(stat, depth) for stat in part.step_stats]
@@ -33,7 +33,7 @@ def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
             if offered.sum() == 0:
                 continue
             share = stats.ratio(hits, offered)
-            values = (task, one.family, one.label, bool(one.exact), depth, share.value, share.low, share.high, int(offered.sum()))
+            values = (model, task, one.family, one.label, bool(one.exact), depth, share.value, share.low, share.high, int(offered.sum()))
             records.append(dict(zip(ACCEPTANCE, values, strict=True)))
     return pd.DataFrame(records, columns=ACCEPTANCE)
 

@@ -49,8 +49,8 @@ def main(frame: pd.DataFrame, id: str, title: str) -> Table:
 
 
 def headline(frame: pd.DataFrame, id: str, title: str, depth: int = 3) -> Table:
-    """The lines of the main table that a reader looks for first: everything without drafts, and drafts of one depth."""
-    return main(frame[frame.depth.isin((0, depth))], id, title)
+    """The lines of the main table that a reader looks for first: everything without drafts, and one depth or number of branches."""
+    return main(frame[(frame.depth == 0) | frame.point.isin((f"d={depth}", f"k={depth}"))], id, title)
 
 
 def means(records: pd.DataFrame) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def exactness(frame: pd.DataFrame, id: str, title: str) -> Table:
     """Per drafting decoder and model, over all tasks: same output as its policy, answers with more calls than it, calls saved."""
     records = []
     for model, part in rows_of.by_model(frame):
-        for setting in part[part.depth > 0].setting.unique():
+        for setting in part[~part.plain].setting.unique():
             found = _against_policy(part, part[part.setting == setting], setting)
             if found:
                 one = part[part.setting == setting].iloc[0]
@@ -193,9 +193,9 @@ def _shown_summary(r: dict) -> dict:
 
 
 def _rule(record: dict) -> str:
-    if record["depth"] == 0:
-        return "policy"
-    return "exact" if record["exact"] else "approximate"
+    if not record["exact"]:
+        return "approximate"
+    return "exact" if record["depth"] else "policy"
 
 
 def _cells(frame: pd.DataFrame) -> list[tuple[pd.DataFrame, str]]:

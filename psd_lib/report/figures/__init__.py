@@ -7,9 +7,10 @@
 from psd_lib.report.figures.calibration import calibration_figure
 from psd_lib.report.figures.learning import learning_curve_figure
 from psd_lib.report.figures.order import strips
+from psd_lib.report.figures.paradigms import contrast
 from psd_lib.report.figures.scores import heatmap, precision, reliability
 from psd_lib.report.figures.steps import stages, survival
 from psd_lib.report.figures.style import Plot, write
 from psd_lib.report.figures.tradeoff import ledger, pareto, points
 
-__all__ = ["Plot", "calibration_figure", "heatmap", "learning_curve_figure", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival", "write"]  # fmt: skip
+__all__ = ["Plot", "calibration_figure", "contrast", "heatmap", "learning_curve_figure", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival", "write"]  # fmt: skip

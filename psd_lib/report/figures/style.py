@@ -6,6 +6,9 @@ Figures are drawn at their final physical size without pyplot, so nothing global
 from __future__ import annotations
 
 import io
+import itertools
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +34,11 @@ LOOKS = {
     "greedy": ("#000000", "o"), "top-k": ("#7f7f7f", "v"), "left-to-right": ("#8c6d31", "<"), "confidence": ("#0072b2", "s"),
     "LocalLeap": ("#e69f00", "D"), "Spiffy chain": ("#009e73", "^"), "PSD (confidence)": ("#d55e00", "P"),
     "PSD (LocalLeap)": ("#cc79a7", "X"), "PSD (top-k)": ("#56b4e9", "p"), "PSD (left-to-right)": ("#8c6d31", ">"),
+    "AR decoding": ("#5b3a8c", "*"),
 }  # fmt: skip
-SPARE = ("#44525e", "d")
+SPARE = (("#44525e", "d"), ("#a6761d", "8"), ("#66a61e", "H"), ("#7570b3", "1"), ("#e7298a", "2"), ("#1b9e77", "3"))
 RULES = {"subset": "*", "token_root": "h"}  # token_chain keeps its family's marker, drawn hollow
+MODELS = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "D"), ("#cc79a7", "^"), ("#e69f00", "v"))
 FILES = {
     "pdf": {"metadata": {"CreationDate": None, "Producer": None, "Creator": None}},
     "svg": {"metadata": {"Date": None, "Creator": None}},
@@ -105,8 +110,45 @@ def panels(columns: int, height: float = 2.5, rows: int = 1, width: float = WIDT
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
+def grid(data: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Small multiples of `data` (columns model, task): one row of axes per model, one column per task, in that order.
+
+    Returns the figure and (axes, rows of that cell) for every cell that has rows; an empty cell is hidden.
+    """
+    models, tasks = list(data.model.unique()), list(data.task.unique())
+    figure, axes = panels(len(tasks), rows=len(models), height=0.9 + 2.1 * len(models), sharex="row", sharey="row")
+    found = []
+    for ax, (model, task) in zip(axes, itertools.product(models, tasks), strict=True):
+        part = data[(data.model == model) & (data.task == task)]
+        ax.set_title(task if len(models) == 1 else f"{model}, {task}")
+        if part.empty:
+            ax.set_visible(False)
+        else:
+            found.append((ax, part))
+    return figure, found
+
+
+def named(figure: Figure, cells: list[tuple[Axes, pd.DataFrame]], x: str, y: str, columns: int = 4) -> None:
+    """Labels the outer axes of a grid and gives it one legend."""
+    entries = {}
+    for ax, _ in cells:
+        place = ax.get_subplotspec()
+        ax.set_xlabel(x if place.is_last_row() else "")
+        ax.set_ylabel(y if place.is_first_col() else "")
+        entries |= {name: handle for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=min(len(entries), columns))
+
+
 def look(family: str) -> tuple[str, str]:
-    """(colour, marker) of a decoder family; other acceptance rules share the colour and have markers of their own."""
+    """(colour, marker) of a decoder family; other acceptance rules share the colour and have markers of their own.
+
+    A family that is not in the list gets one of the spare looks by its name, the same in every figure.
+    """
     name, _, rule = family.partition(", ")
-    colour, marker = LOOKS.get(name, SPARE)
+    colour, marker = LOOKS.get(name) or SPARE[zlib.crc32(name.encode()) % len(SPARE)]
     return colour, RULES.get(rule, marker)
+
+
+def model_looks(models: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """(colour, marker) of every model, by its place."""
+    return dict(zip(models, itertools.cycle(MODELS)))  # noqa: B905 (the looks start again when they are used up)

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from psd_lib.report.figures.style import RC, Plot, look, panels
+from psd_lib.report.figures.style import RC, Plot, grid, look, model_looks, named, panels
 from psd_lib.report.tables import TPF_MEANS, summarise
 
 
@@ -25,22 +25,18 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def pareto(frame: pd.DataFrame, id: str, title: str) -> Plot:
-    """Accuracy against TPF, one panel per task: crosses are 95 % intervals, the grey step line is the frontier."""
+    """Accuracy against TPF, models x tasks panels: crosses are 95 % intervals, the grey step line is the frontier."""
     data = points(frame)
-    tasks = list(data.task.unique())
     with mpl.rc_context(RC):
-        figure, axes = panels(len(tasks), height=3.1)
-        for ax, task in zip(axes, tasks, strict=True):
-            part = data[data.task == task]
+        figure, cells = grid(data)
+        for ax, part in cells:
             _frontier(ax, part[part.frontier])
             for family, series in part.groupby("family", sort=False):
                 _series(ax, family, series.sort_values("tpf"))
             _labels(ax, part)
-            ax.set(title=f"{task} (n = {part.n.min()})", xlabel="tokens per forward (TPF)")
+            ax.set_title(f"{ax.get_title()} (n = {part.n.min()})")
             ax.margins(x=0.12, y=0.12)
-        axes[0].set_ylabel("accuracy, %")
-        handles, names = _legend(axes)
-        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5))
+        named(figure, cells, "tokens per forward (TPF)", "accuracy, %", columns=5)
     caption = (f"{title} {TPF_MEANS}. Crosses: 95 % intervals (Wilson; bootstrap over items); grey: Pareto frontier of the "
                "point estimates; hollow: approximate acceptance rules. Labels: threshold, k or draft depth d.")
     keep = ["model", "task", "decoder", "family", "point", "exact", "n", "accuracy", "accuracy_low", "accuracy_high",
@@ -49,30 +45,29 @@ def pareto(frame: pd.DataFrame, id: str, title: str) -> Plot:
 
 
 def ledger(frame: pd.DataFrame, id: str, title: str) -> Plot:
-    """What a token costs: model calls, rows in them, and milliseconds inside and outside the model, per decoder."""
+    """What a token costs, one line per decoder and one mark per model: model calls, rows in them, milliseconds."""
     records = []
-    for _, part in frame.groupby("setting", sort=False):
+    for (model, _), part in frame.groupby(["model", "setting"], sort=False):
         tokens = part.tokens.sum()
-        records.append({"decoder": part.label.iloc[0], "family": part.family.iloc[0], "calls": part.nfe.sum() / tokens,
+        records.append({"model": model, "decoder": part.label.iloc[0], "family": part.family.iloc[0], "calls": part.nfe.sum() / tokens,
                         "rows": part.rows.sum() / tokens, "model_ms": part.model_ms.sum() / tokens,
                         "loop_ms": part.loop_ms.sum() / tokens, "items": len(part)})
     data = pd.DataFrame(records)
-    places = np.arange(len(data))[::-1]
-    colours = [look(family)[0] for family in data.family]
+    place = {decoder: -at for at, decoder in enumerate(data.decoder.unique())}
     with mpl.rc_context(RC):
-        figure, axes = panels(3, height=0.9 + 0.19 * len(data), sharey=True)
-        for ax, column, name in zip(axes, ("calls", "rows", "model_ms"), ("calls", "rows", "ms"), strict=True):
-            ax.barh(places, data[column], color=colours, height=0.7)
-            ends = data[column] + (data.loop_ms if column == "model_ms" else 0)
-            for place, end in zip(places, ends, strict=True):
-                ax.text(end, place, f" {end:.2f}", va="center", fontsize=6)
-            ax.set_xlabel(f"{name} per token")
-            ax.grid(axis="y", visible=False)
-            ax.margins(x=0.18)
-        axes[2].barh(places, data.loop_ms, left=data.model_ms, height=0.7, color="white", edgecolor=colours, hatch="////")
-        axes[0].set_yticks(places, data.decoder)
-    caption = (f"{title} Per token before EOS, all tasks together, {int(data['items'].min())} items each: model calls, rows (guessed states) in "
-               "those calls, wall-clock milliseconds (solid: in the model; hatched: the loop) on the machine and batch of "
+        figure, axes = panels(3, height=1.2 + 0.19 * len(place), sharey=True)
+        for name, (colour, marker) in model_looks(data.model.unique()).items():
+            part = data[data.model == name]
+            y = part.decoder.map(place)
+            for ax, values in zip(axes, (part.calls, part.rows, part.model_ms + part.loop_ms), strict=True):
+                ax.plot(values, y, color=colour, marker=marker, linestyle="none", label=name, alpha=0.85)
+            axes[2].hlines(y, part.model_ms, part.model_ms + part.loop_ms, color=colour, linewidth=1)
+        for ax, unit in zip(axes, ("calls", "rows", "ms"), strict=True):
+            ax.set(xlabel=f"{unit} per token", xlim=(0, None))
+        axes[0].set_yticks(list(place.values()), list(place))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=data.model.nunique())
+    caption = (f"{title} Per token before EOS, all tasks together, {int(data['items'].min())} answers per mark: model calls, rows (guessed states) in "
+               "those calls, wall-clock milliseconds (the line that ends in a mark is the loop's share) on the machine and batch of "
                "this run. Fewer calls are paid for with more rows.")
     return Plot(id, caption, data, figure)
 
@@ -103,8 +98,3 @@ def _labels(ax, part: pd.DataFrame) -> None:
 def _frontier(ax, best: pd.DataFrame) -> None:
     best = best.sort_values("tpf")
     ax.step(best.tpf, 100 * best.accuracy, where="pre", color="#bbbbbb", linewidth=3, zorder=0, solid_capstyle="round")
-
-
-def _legend(axes) -> tuple[list, list]:
-    found = {name: handle for ax in axes for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
-    return list(found.values()), list(found)
