@@ -61,10 +61,10 @@ def load(graph: str | Path | None, folder: Path | None = None) -> Calibration:
     folder = folder or GRAPHS
     there = ", ".join(names(folder)) or "none yet"
     if graph is None:
-        raise UserError(f"calibrated drafts need a graph, graph=NAME; there are: {there}; `psd calibrate` makes one.")
+        raise UserError(f"calibrated drafts need a graph, graph=NAME; there are: {there}; psd_lib.calibration.calibrate makes one.")
     path = Path(graph) if str(graph).endswith(".json") else folder / f"{graph}.json"
     if not path.is_file():
-        raise UserError(f"unknown graph {str(graph)!r}; there are: {there}; `psd calibrate` makes one.")
+        raise UserError(f"unknown graph {str(graph)!r}; there are: {there}; psd_lib.calibration.calibrate makes one.")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data.pop("format") != FORMAT:
@@ -72,4 +72,4 @@ def load(graph: str | Path | None, folder: Path | None = None) -> Calibration:
         found = Calibration(**data)
         return Calibration(**{**data, "formulas": found.measured.graph.formulas, "counts": tuple(found.counts)})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} is no graph file ({error}); `psd calibrate` writes one.") from None
+        raise UserError(f"{path} is no graph file ({error}); psd_lib.calibration.save writes one.") from None
