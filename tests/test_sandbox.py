@@ -167,7 +167,7 @@ def test_no_backend_means_a_refusal_that_says_why(monkeypatch):
     found = {"bubblewrap": "bwrap is not installed", "landlock": "needs Linux 5.13"}
     monkeypatch.setattr(probing, "probe", lambda: probing.Probe(None, found))
     for call in (lambda: check(GOOD, TESTS), lambda: check_many([])):
-        with pytest.raises(SandboxUnavailable, match="bubblewrap: bwrap is not installed; landlock: needs Linux 5.13.*Install bubblewrap"):
+        with pytest.raises(SandboxUnavailable, match="bubblewrap: bwrap is not installed; landlock: needs Linux 5.13.*: install bubblewrap"):
             call()
 
 

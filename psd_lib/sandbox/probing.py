@@ -38,8 +38,8 @@ def tries(secret, folder, known, parent):
             pass
     return done
 '''
-REMEDY = ("Install bubblewrap (apt install bubblewrap, dnf install bubblewrap, conda install -c conda-forge bubblewrap) and "
-          "allow user namespaces, or use Linux 5.13 or newer with Landlock, or work in a Linux virtual machine; completions can be scored later elsewhere. "
+REMEDY = ("install bubblewrap (apt, dnf, or conda-forge) where user namespaces are allowed (Ubuntu: by an AppArmor profile for bwrap), "
+          "or use Linux 5.13 or newer with Landlock, or work in a Linux virtual machine, or score the completions later elsewhere; "
           "allow_unsafe=True runs generated code without isolation")
 
 
@@ -69,7 +69,7 @@ def require() -> str:
     result = probe()
     if result.backend is None:
         reasons = "; ".join(f"{name}: {what}" for name, what in result.found.items())
-        raise SandboxUnavailable(f"generated code cannot be isolated here ({reasons}). {REMEDY}.")
+        raise SandboxUnavailable(f"generated code cannot be isolated here ({reasons}): {REMEDY}.")
     return result.backend
 
 
