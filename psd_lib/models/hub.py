@@ -94,7 +94,8 @@ def _reason(repo: str, revision: str | None, pinned: bool, error: Exception) -> 
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the disk is full while downloading {repo}; free some space or set HF_HOME to another disk, then load again to go on."
     if constants.HF_HUB_OFFLINE or isinstance(error, errors.OfflineModeIsEnabled):
-        return f"{at} is not in the local cache and HF_HUB_OFFLINE is set; unset it, or give a folder with the checkpoint."
+        other = ", give revision='main' if that is what you have" if pinned else ""
+        return f"{at} is not in the local cache and HF_HUB_OFFLINE is set; unset it{other}, or give a folder with the checkpoint."
     if isinstance(error, (errors.LocalEntryNotFoundError, ConnectionError, TimeoutError)) or "Connect" in type(error).__name__:
         return f"{at} is not in the local cache and the Hub cannot be reached; check the network, or give a folder with the checkpoint."
     first = (str(error).splitlines() or [type(error).__name__])[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from psd_lib.errors import UserError
 from psd_lib.models import chat, memory
 from psd_lib.models.denoiser import NetworkDenoiser
 from psd_lib.models.families import Family, family_of
+from psd_lib.models.files import read_json
 from psd_lib.models.hub import locate, room
 from psd_lib.models.released import SUPPORTED
 from psd_lib.models.tokenizers import ids, tokenizer
@@ -117,10 +117,7 @@ def _config(folder: Path) -> dict:
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder} is no checkpoint: config.json is missing.")
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore it from the checkpoint's source.") from error
+    return read_json(path)
 
 
 def _dtype(name: str | None, parameters: float) -> torch.dtype:

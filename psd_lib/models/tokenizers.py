@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import transformers
 from psd_lib.errors import UserError
 from psd_lib.models.chat import TEMPLATES
 from psd_lib.models.families import Family
+from psd_lib.models.files import read_json
 from psd_lib.models.weights import quiet
 
 
@@ -65,7 +65,7 @@ def ids(folder: Path, raw: dict, family: Family, words: transformers.PreTrainedT
     if mask is None:
         raise UserError(f"{folder}: neither config.json nor the tokenizer names a mask token; set mask_token_id in config.json.")
     path = folder / "generation_config.json"
-    more = json.loads(path.read_text()).get("eos_token_id") if path.is_file() else None
+    more = read_json(path).get("eos_token_id") if path.is_file() else None
     stop = list(dict.fromkeys([*_listed(raw.get("eos_token_id")), *_listed(more), *(known.stop if known else ())]))
     stop = stop or _listed(words.eos_token_id)
     if not stop:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from transformers.utils import logging as log
 
 from psd_lib.errors import UserError
 from psd_lib.models.families import Family
+from psd_lib.models.files import read_json
 
 QKV = "model.layers.{i}.attention.query_key_value.weight"
 PARTS = tuple(f"model.layers.{{i}}.self_attn.{part}_proj.weight" for part in "qkv")
@@ -39,19 +39,8 @@ class Header:
 
 def headers(folder: Path) -> dict[str, Header]:
     """Name, shape and dtype of every tensor of the folder. Raises UserError for no weights, a missing or a cut-off file."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        listed = json.loads(index.read_text()).get("weight_map", {})
-        absent = sorted(name for name in set(listed.values()) if not (folder / name).is_file())
-        if absent:
-            raise UserError(f"{folder}: {index.name} lists {', '.join(absent)}, which is missing; download the checkpoint again.")
-        files = sorted(set(listed.values()))
-    else:
-        files = sorted(path.name for path in folder.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{folder} has no weights: model.safetensors (or its shards with their index) is missing.")
     found: dict[str, Header] = {}
-    for name in files:
+    for name in _files(folder):
         try:
             with safe_open(folder / name, "pt") as file:
                 for key in file.keys():
@@ -60,6 +49,21 @@ def headers(folder: Path) -> dict[str, Header]:
         except (SafetensorError, OSError) as error:
             raise UserError(f"{folder}: {name} is truncated or damaged ({error}); download it again.") from error
     return found
+
+
+def _files(folder: Path) -> list[str]:
+    """The weight files that the stock loader reads: the single one, else those that the index lists."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single.name]
+    if not index.is_file():
+        raise UserError(f"{folder} has no weights: model.safetensors (or its shards with their index) is missing.")
+    listed = sorted(set(read_json(index).get("weight_map", {}).values()))
+    absent = [name for name in listed if not (folder / name).is_file()]
+    if absent or not listed:
+        lost = f"lists {', '.join(absent)}, which is missing" if absent else "lists no weights"
+        raise UserError(f"{folder}: {index.name} {lost}; download the checkpoint again.")
+    return listed
 
 
 def stock_config(folder: Path, raw: dict, family: Family, stored: dict[str, Header]):
@@ -124,8 +128,8 @@ def _pattern(name: str) -> str:
 def _split(folder: Path, family: Family, config) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor under its stock name, fused projections taken apart by rows: queries, keys, values."""
     rows = [heads * config.head_dim for heads in (config.num_attention_heads, *2 * [config.num_key_value_heads])]
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
+    for file_name in _files(folder):
+        with safe_open(folder / file_name, "pt") as file:
             for key in file.keys():
                 match = re.match(_pattern(QKV), key)
                 if not match:
