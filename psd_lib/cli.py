@@ -48,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--fresh", action="store_true", help="start again instead of resuming")
     train.set_defaults(run=_train)
 
-    tasks = commands.add_parser("tasks", help="write the generated task files again, from their seeds")
-    tasks.add_argument("name", nargs="*", help="which ones (default: all)")
+    tasks = commands.add_parser("tasks", help="list tasks and benchmarks, or write generated task files again")
+    tasks.add_argument("name", nargs="*", help="embedded tasks whose files to write again, from their seeds")
     tasks.set_defaults(run=_tasks)
 
     bench = commands.add_parser("bench", help="time decoders and the loop's own cost: a table and one JSON line")
@@ -61,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--cache", default="none", help="cache plan (default: none)")
     bench.set_defaults(run=_bench)
 
-    commands.add_parser("decoders", help="list the decoders and their options").set_defaults(run=_decoders)
+    commands.add_parser("decoders", help="list the decoders and what they are made of").set_defaults(run=_decoders)
+    commands.add_parser("models", help="list embedded and supported released checkpoints").set_defaults(run=_models)
     return parser
 
 
@@ -125,11 +126,13 @@ def _train(parsed: argparse.Namespace) -> None:
 
 
 def _tasks(parsed: argparse.Namespace) -> None:
-    from psd_lib import tasks
+    from psd_lib import listings, tasks
     from psd_lib.tasks import fixed
 
-    for task in [tasks.get(name) for name in parsed.name or tasks.embedded()]:
+    for task in [tasks.get(name) for name in parsed.name]:
         print(f"{task.name}: {fixed.write(task)}")
+    if not parsed.name:
+        print("\n".join(listings.tasks()))
 
 
 def _bench(parsed: argparse.Namespace) -> None:
@@ -139,12 +142,15 @@ def _bench(parsed: argparse.Namespace) -> None:
 
 
 def _decoders(_: argparse.Namespace) -> None:
-    from psd_lib.decoding import ACCEPTORS, POLICIES, PRESETS
+    from psd_lib import listings
 
-    for name, preset in PRESETS.items():
-        print(f"{name:14} {preset.source}")
-    print(f"policies (-o policy=NAME): {', '.join(POLICIES)}")
-    print(f"acceptors (-o acceptor=NAME): {', '.join(ACCEPTORS)}")
+    print("\n".join(listings.decoders()))
+
+
+def _models(_: argparse.Namespace) -> None:
+    from psd_lib import listings
+
+    print("\n".join(listings.models()))
 
 
 def _options(pairs: Sequence[str]) -> dict[str, Any]:

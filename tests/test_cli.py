@@ -18,7 +18,7 @@ def test_version_and_help_are_instant_and_import_no_torch():
     assert subprocess.run([sys.executable, "-c", probe]).returncode == 0
     done = psd("--version")
     assert (done.returncode, done.stdout) == (0, f"psd {psd_lib.__version__}\n")
-    for command in ("reproduce", "generate", "train", "tasks", "decoders"):
+    for command in ("reproduce", "generate", "train", "tasks", "decoders", "models", "bench"):
         assert command in psd("--help").stdout
 
 
@@ -31,6 +31,9 @@ def test_version_and_help_are_instant_and_import_no_torch():
         (["reproduce", "--tier", "smoke", "-p", "TEIR=mini"], "has no parameter 'TEIR'"),
         (["reproduce", "--tier", "smoke", "-p", "TIER=3"], "must be str, not 3"),
         (["reproduce", "--tier", "smoke", "--limit", "0"], "limit"),
+        (["reproduce", "--tier", "smoke", "--models", ","], "models of tier 'smoke@"),
+        (["reproduce", "--tier", "smoke", "--dry-run", "--tasks", "mini-maths"], "Unknown task 'mini-maths'"),
+        (["reproduce", "--tier", "paper", "--dry-run", "--models", "no-such-model"], "no checkpoint 'no-such-model'"),
         (["generate", "--model", "no-such-model", "hello"], "no checkpoint 'no-such-model'"),
         (["generate", "--decoder", "spiffi", "hello"], "unknown decoder 'spiffi'"),
         (["generate", "-o", "policy=entropi", "hello"], "unknown policy 'entropi'"),
@@ -74,12 +77,32 @@ def test_an_interrupt_says_that_work_is_kept(monkeypatch, capsys):
     assert "finished work is kept" in capsys.readouterr().err
 
 
-def test_decoders_lists_every_preset(capsys):
-    from psd_lib.decoding import PRESETS
+def test_decoders_tasks_and_models_are_listed(capsys):
+    from psd_lib import tasks
+    from psd_lib.decoding import POLICIES, PRESETS
+    from psd_lib.models import SUPPORTED
 
-    assert cli.main(["decoders"]) == 0
-    printed = capsys.readouterr().out
-    assert all(name in printed for name in PRESETS)
+    for command, expected in (("decoders", [*PRESETS, *POLICIES]), ("tasks", tasks.names()), ("models", ["mini-sdar", *SUPPORTED])):
+        assert cli.main([command]) == 0
+        printed = capsys.readouterr().out
+        assert [name for name in expected if name not in printed] == []
+    lines = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if line}
+    assert lines["GSAI-ML/LLaDA-1.5"] == ["llada", "32", "16.0", "GB", "main"]
+    assert lines["JetLM/SDAR-4B-Chat-b64"] == ["sdar", "64", "8.8", "GB", "6d87c0c"]
+
+
+def test_a_narrowed_run_says_where_its_results_go(monkeypatch, capsys):
+    from psd_lib.runs import reproduce as job
+
+    asked = []
+    monkeypatch.setattr(job, "reproduce", lambda tier, *rest: asked.append(tier) or ["done"])
+    assert cli.main(["reproduce", "--tier", "smoke"]) == 0
+    assert capsys.readouterr().err == ""
+    assert cli.main(["reproduce", "--tier", "smoke", "--models", "mini-sdar, x", "--tasks", "mini-gsm", "--limit", "2"]) == 0
+    said = capsys.readouterr().err
+    plain, narrowed = asked
+    assert (plain.name, narrowed.models, narrowed.tasks, narrowed.limit) == ("smoke", ("mini-sdar", "x"), ("mini-gsm",), 2)
+    assert f"go to {narrowed.folder}, those of tier smoke stay as they are" in said
 
 
 def test_generate_prints_the_completion_and_nothing_else_on_stdout(capsys):

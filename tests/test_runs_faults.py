@@ -133,6 +133,19 @@ def test_rows_whose_judge_failed_are_judged_again_and_not_decoded_again(tmp_path
     assert run(ONE, 6, tmp_path, loader=lambda name: model).equals(second)
 
 
+def test_another_version_of_the_post_processing_judges_again(tmp_path, model, decoded, monkeypatch):
+    class Versioned(type(toy.TOY)):
+        version = "strip 2"
+
+    run(ONE, 4, tmp_path, loader=lambda name: model)
+    newer = Versioned(*(getattr(toy.TOY, name) for name in ("name", "description", "gen_length", "judge")))
+    monkeypatch.setitem(tasks._TASKS, "toy", newer)
+    calls = len(decoded[1])
+    frame = run(ONE, 4, tmp_path, loader=lambda name: model)
+    assert len(decoded[1]) == calls
+    assert set(frame.postprocessing) == {"strip 2"}
+
+
 def test_a_full_disk_is_one_sentence_and_keeps_what_there_is(tmp_path, model, monkeypatch):
     unit = Unit(loaded(model), tasks.get("toy"), "test", DecodeConfig.make("greedy", gen_length=12), tasks.get("toy").load("test", 4))
     first, second = unit.batches(read(tmp_path), size=2)

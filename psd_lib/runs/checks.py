@@ -34,7 +34,8 @@ def check(tier: Tier, configs: Sequence[ExperimentConfig]) -> None:
 def _models(tier: Tier, configs: Iterable[ExperimentConfig]) -> Iterator[str]:
     import torch
 
-    found, absent = {}, []
+    found: dict[str, float | None] = {}
+    absent = []
     for name in _all(configs, "models"):
         try:
             found[name] = weights(name)
@@ -50,43 +51,25 @@ def _models(tier: Tier, configs: Iterable[ExperimentConfig]) -> Iterator[str]:
     yield from absent
 
 
-def weights(name: str) -> int | None:
-    """Bytes of a checkpoint's weights on this disk; None for one of the Hub that will be downloaded.
+def weights(name: str) -> float | None:
+    """Bytes of a checkpoint's weights, on this disk or to be downloaded; None where that is not known beforehand.
 
-    Raises UserError when the checkpoint is neither here nor to be had.
+    Raises UserError when the checkpoint is neither here nor to be had, or the disk has no room for it.
     """
-    folder = local(name)
-    if folder is not None:
+    from huggingface_hub import constants
+
+    from psd_lib.models import SUPPORTED
+    from psd_lib.models.hub import locate, room
+
+    here = any((folder / name).is_dir() for folder in (Path(), paths.ROOT, paths.MODELS))
+    if here or name.count("/") != 1 or constants.HF_HUB_OFFLINE:
+        folder = locate(name)
         sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
         if not (folder / "config.json").is_file() or not sizes:
-            raise UserError(f"{folder} holds no checkpoint (config.json and *.safetensors): download {name} again")
+            raise UserError(f"{folder} holds no checkpoint (config.json and *.safetensors): get {name} again")
         return sum(sizes)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise UserError(f"there are no weights of {name!r}: name a folder with a checkpoint or a Hub repository owner/name")
-    if offline():
-        raise UserError(
-            f"the weights of {name} are not in the local Hub cache and HF_HUB_OFFLINE forbids the network: download them "
-            f"once (`hf download {name}`), unset HF_HUB_OFFLINE, or name a local folder with --models"
-        )
-    return None
-
-
-def local(name: str) -> Path | None:
-    """The folder of a checkpoint on this disk, the Hub's cache included; None where there is none."""
-    for candidate in (Path(name), paths.ROOT / name, paths.MODELS / name):
-        if candidate.is_dir():
-            return candidate
-    if name.count("/") != 1:
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, "config.json")
-    return Path(found).parent if isinstance(found, str) else None
-
-
-def offline() -> bool:
-    """Whether the Hub's own variable forbids the network."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    room(name)
+    return SUPPORTED[name].disk * 1e9 if name in SUPPORTED else None
 
 
 def _tasks(tier: Tier, configs: Iterable[ExperimentConfig]) -> Iterator[str]:

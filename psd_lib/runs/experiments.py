@@ -100,17 +100,17 @@ def _concrete(options: Mapping[str, Any], model: Source) -> dict[str, Any]:
 
 
 def decode_missing(units: list[Unit], folder: Path, label: str) -> None:
-    """Decode what the folder has no row for yet and append it there, batch by batch; judge again what could not be judged."""
+    """Decode what the folder has no row for yet and append it there, batch by batch; judge again what is out of date."""
     from psd_lib import provenance
 
     contents = read(folder)
     batches: list[Batch] = [batch for unit in units for batch in unit.batches(contents)]
-    unjudged = [(unit, rows) for unit in units if (rows := unit.unjudged(contents))]
-    if not batches and not unjudged:
+    outdated = [(unit, rows) for unit in units if (rows := unit.outdated(contents))]
+    if not batches and not outdated:
         return
     pace = Pace()
     with Attempt(folder, provenance.collect()) as attempt:
-        for unit, rows in unjudged:
+        for unit, rows in outdated:
             attempt.append(refresh(rows, unit.task, unit.examples))
         for batch in progress(batches, label=label):
             batch.run(attempt, pace)

@@ -10,7 +10,6 @@ from zlib import crc32
 
 from psd_lib.errors import UserError
 from psd_lib.runs.config import ROW_VERSION, config_hash, digest
-from psd_lib.runs.prompts import prompt_of
 from psd_lib.runs.sources import Source
 from psd_lib.runs.store import Attempt, Contents, Row
 
@@ -43,7 +42,8 @@ class Unit:
     def hash(self) -> str:
         """Name of everything that decides the rows besides the example.
 
-        What a task leaves out (a profile) and the usual dtype are not part of it.
+        What a task leaves out (a profile) and the usual dtype are not part of it. Nor is how completions are judged: a
+        new version of that judges the stored completions again.
         """
         dtype = None if self.model.dtype == "float32" else self.model.dtype
         return config_hash(self.model.fingerprint, self.task.name, self.split, self.data_hash, self.config.to_dict(),
@@ -56,17 +56,17 @@ class Unit:
         for start in range(0, len(missing), size):
             yield Batch(self, missing[start : start + size])
 
-    def unjudged(self, contents: Contents) -> list[Row]:
-        """The rows whose judge failed, to be judged again."""
+    def outdated(self, contents: Contents) -> list[Row]:
+        """The rows to judge again: those whose judge failed, and those of another version of the post-processing."""
         rows = [contents.rows[key] for example in self.examples if (key := (self.hash, example.id)) in contents.rows]
-        return [row for row in rows if row["correct"] is None]
+        return [row for row in rows if row["correct"] is None or row.get("postprocessing") != version_of(self.task)]
 
     def decode(self, examples: Sequence[Example]) -> list[generation.Sequence]:
         """Decode examples in one batch. Sampling noise belongs to the example, whatever batch it is in."""
         from psd_lib import generate
 
         model = self.model.load()
-        prompts = [prompt_of(model, self.task, example) for example in examples]
+        prompts = self.task.prompts(examples, model)
         index = [crc32(example.id.encode()) % NOISES for example in examples]
         return list(generate(model, prompts, config=self.config, batch_size=len(prompts), index=index))
 
@@ -84,7 +84,7 @@ class Unit:
             "split": self.split,
             "data_hash": self.data_hash,
             "profile": profile_of(task),
-            "postprocessing": getattr(getattr(task, "protocol", None), "headline", None),
+            "postprocessing": version_of(task),
             "decoder": self.config.decoder,
             "label": self.config.label,
             "decode": self.config.to_dict(),
@@ -183,14 +183,19 @@ def rescore(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> lis
 
 
 def refresh(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
-    """Rescored rows that replace the stored ones, because `judged` counts one judgement more."""
-    return [{**row, "judged": row.get("judged", 0) + 1} for row in rescore(rows, task, examples)]
+    """Rescored rows that replace the stored ones: `judged` counts the judgements, `postprocessing` names the version."""
+    version = {"postprocessing": version_of(task)}
+    return [{**row, **version, "judged": row.get("judged", 0) + 1} for row in rescore(rows, task, examples)]
+
+
+def version_of(task: Task) -> str | None:
+    """How a benchmark judges completions, in words; None for the embedded tasks."""
+    return getattr(task, "version", None)
 
 
 def profile_of(task: Task) -> str | None:
-    """The name of the protocol that a benchmark's prompts follow; None for the embedded tasks, which have one only."""
-    profile = getattr(task, "profile", None)
-    return getattr(profile, "name", profile)
+    """The protocol that a benchmark's prompts follow; None for the embedded tasks, which have one only."""
+    return getattr(task, "profile", None)
 
 
 def out_of_memory(error: Exception) -> bool:

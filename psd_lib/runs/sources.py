@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psd_lib.errors import UserError
@@ -37,25 +38,22 @@ def source(name: str, dtype: str = "float32") -> Source:
     Raises UserError when there is none, or when its config.json is missing, damaged or of an unknown family.
     """
     from psd_lib.models.families import family_of
-    from psd_lib.models.loading import fingerprint, locate
+    from psd_lib.models.hub import locate
+    from psd_lib.models.loading import fingerprint
 
     folder = locate(name)
     try:
         raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UserError(f"{folder} is no checkpoint: config.json is missing or no JSON.") from None
-    return Source(title(name, folder.name), fingerprint(folder), dtype, family_of(raw), lambda: load_model(name, dtype))
+    said = Path(name).name or folder.resolve().name  # as the loaded model is called
+    return Source(said, fingerprint(folder), dtype, family_of(raw), lambda: load_model(name, dtype))
 
 
 def loaded(model: Model) -> Source:
     """The source of a model that is in memory already."""
     parameter = next(model.denoiser.network.parameters())
     return Source(model.name, model.fingerprint, str(parameter.dtype).removeprefix("torch."), model.family, lambda: model)
-
-
-def title(name: str, folder: str) -> str:
-    """What rows call a model: the repository's name for `owner/name` of the Hub, else the folder's."""
-    return name.split("/")[1] if name.count("/") == 1 and folder not in name else folder
 
 
 _LOADED: dict[tuple[str, str], Model] = {}
