@@ -35,6 +35,20 @@ def test_invariant_3_freedave_ssd_spiffy_and_psd_are_one_algorithm(k, future):
             assert (one.trace.step == same.trace.step).all() and (one.trace.depth == same.trace.depth).all()
 
 
+@pytest.mark.parametrize("builder", ["chain", "order_swap"])
+def test_invariants_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them_do_not_hurt(builder):
+    model, prompts, tpf = make_model(3, True), make_prompts(83, 4), []
+    for depth in (1, 3, 7):
+        made = DecodeConfig.make("psd", threshold=0.9, builder=builder, depth=depth, gen_length=GEN)
+        out = psd_lib.generate(model, prompts, config=made)
+        for sequence in out:
+            own = [int(((sequence.trace.iteration == t) & (sequence.trace.depth == 0)).sum()) for t in range(len(sequence.trace.iterations))]
+            assert all(entry["committed"] <= step + depth for step, entry in zip(own, sequence.trace.iterations))
+        tpf.append(out.tpf)
+    assert tpf[0] <= 1.02 * tpf[1] <= 1.02**2 * tpf[2]  # on average only: another jump starts the next drafts elsewhere
+    assert tpf[0] < tpf[2]
+
+
 def test_labels_say_the_method_and_what_was_chosen():
     graph = Measured(chain(5), 8, "five", "")
     labels = {
