@@ -6,6 +6,9 @@ from psd_lib.report import confidence, figures
 from psd_lib.report import rows as rows_of
 
 
+DRAFTED = {"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}
+
+
 @pytest.fixture(scope="module")
 def frame():
     return rows_of.prepare(two_models())
@@ -31,7 +34,7 @@ def drawn(frame, decoded):
         figures.precision(confidence.precision_at_k(scores, ks=(1, 2, 3)), "precision", "T."),
         figures.heatmap(scores, 0, "heatmap", "T."),
         figures.strips({"tiny": [decoded[0][0], decoded[1][0]], "other": [decoded[0][1]]}, "strips", "T."),
-        figures.contrast(frame, "contrast", "T."),
+        figures.contrast(frame.assign(step_stats=[DRAFTED] * len(frame)), "contrast", "T."),
     ]
 
 
@@ -87,7 +90,7 @@ def test_no_two_families_share_colour_and_marker():
 
 def test_survival_draws_each_family_at_its_greatest_depth(frame):
     with_drafts = frame.copy()
-    with_drafts["step_stats"] = [{"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}] * len(frame)
+    with_drafts["step_stats"] = [DRAFTED] * len(frame)
     data = figures.survival(with_drafts, "survival", "T.").data
     spiffy = data[(data.family == "Spiffy chain") & (data.model == "tiny")].set_index("depth")
     assert list(spiffy.survival) == [0.5, 1.0, 0.0] and list(spiffy.n) == [8, 4, 4]

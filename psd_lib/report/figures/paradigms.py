@@ -12,7 +12,7 @@ from psd_lib.report.figures.style import RC, Plot, model_looks, panels
 
 def contrast(frame: pd.DataFrame, id: str, title: str) -> Plot:
     """Left: acceptance by depth on greedy. Right: what speed costs, along the thresholds of the confidence policy."""
-    drafts = paradigms.survival(frame)
+    drafts = paradigms.survival(frame).astype({"depth": int, "survival": float, "low": float, "high": float})
     speed = paradigms.tradeoff(frame).query("family in ('greedy', 'confidence')").sort_values("tpf")
     with mpl.rc_context(RC):
         figure, (left, right) = panels(2, height=3.1)
