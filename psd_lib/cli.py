@@ -98,10 +98,10 @@ def _reproduce(parsed: argparse.Namespace) -> None:
         limit=parsed.limit, models=_list(parsed.models), tasks=_list(parsed.tasks), profile=parsed.profile,
         data_dir=parsed.data_dir and str(Path(parsed.data_dir).expanduser().resolve()), dtype=parsed.dtype,
     )  # fmt: skip
-    if tier is not full:
-        print(f"results of this narrowed run go to {tier.folder}, those of tier {full.name} stay as they are", file=sys.stderr)
     for sentence in reproduce(tier, parsed.notebooks, parsed.in_place, _options(parsed.parameter), parsed.dry_run):
         print(sentence)
+    if tier is not full:
+        print(f"results of this narrowed run are in {tier.folder}; those of tier {full.name} stayed as they were")
 
 
 def _list(text: str | None) -> tuple[str, ...] | None:

@@ -31,7 +31,7 @@ def test_version_and_help_are_instant_and_import_no_torch():
         (["reproduce", "--tier", "smoke", "-p", "TEIR=mini"], "has no parameter 'TEIR'"),
         (["reproduce", "--tier", "smoke", "-p", "TIER=3"], "must be str, not 3"),
         (["reproduce", "--tier", "smoke", "--limit", "0"], "limit"),
-        (["reproduce", "--tier", "smoke", "--models", ","], "models of tier 'smoke@"),
+        (["reproduce", "--tier", "smoke", "--models", ","], "models of tier 'smoke'"),
         (["reproduce", "--tier", "smoke", "--dry-run", "--tasks", "mini-maths"], "Unknown task 'mini-maths'"),
         (["reproduce", "--tier", "paper", "--dry-run", "--models", "no-such-model"], "no checkpoint 'no-such-model'"),
         (["generate", "--model", "no-such-model", "hello"], "no checkpoint 'no-such-model'"),

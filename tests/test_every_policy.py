@@ -6,6 +6,7 @@ fixed noise; models that want the mask token or end inside blocks; the bounds of
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from reference import reference_states, traced_states
 from test_generation import tiny_judge
@@ -42,7 +43,7 @@ def test_invariant_1_2_9_and_10_every_policy_is_replayed_exactly(model, policy, 
         states = reference_states(model, prompt, config(policy, temperature=temperature, seed=3), index)
         assert traced_states(model, prompt, one) == traced_states(model, prompt, other) == states
         assert one.nfe == one.rows == len(states) >= other.nfe
-        assert (one.trace.confidence == other.trace.confidence).mean() > 0.5  # the same numbers up to the shape of the call
+        np.testing.assert_allclose(one.trace.confidence, other.trace.confidence, atol=1e-4)  # sums depend on the shape of the call
 
 
 @pytest.mark.parametrize("policy", PURE)

@@ -37,8 +37,8 @@ class EagerEos:
     def __getattr__(self, name):
         return getattr(self.denoiser, name)
 
-    def logits(self, *request):
-        logits = self.denoiser.logits(*request).clone()
+    def logits(self, *request, **stored):
+        logits = self.denoiser.logits(*request, **stored).clone()
         logits[:, self.denoiser.eos_ids[0]] += self.bonus
         return logits
 

@@ -46,7 +46,7 @@ def attempt(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
         late, report = _exchange(child, readable, frames, begin + limits.wall_seconds)
     finally:
         os.close(readable)
-        usage = _end(child)
+        usage = _end(child, patient=not late and not report)
         words = _last_words(child)
     return _read(report, nonce, late, child.returncode, words, usage.ru_utime + usage.ru_stime, time.monotonic() - begin, backend)
 
@@ -86,10 +86,18 @@ def _exchange(child: subprocess.Popen[bytes], readable: int, frames: bytes, dead
     return True, report
 
 
-def _end(child: subprocess.Popen[bytes]) -> Any:
-    """Kills the whole group and gives what it used. The group is killed before its leader is reaped: its number is still taken."""
+def _end(child: subprocess.Popen[bytes], patient: bool = False) -> Any:
+    """Kills the whole group and gives what it used. The group is killed before its leader is reaped: its number is still taken.
+
+    patient: first lets a leader that fell silent end by itself, so that how it ended says why (out of CPU time).
+    """
     assert child.stdin is not None
     child.stdin.close()
+    deadline = time.monotonic() + FAREWELL_SECONDS
+    while patient and time.monotonic() < deadline:
+        if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            break
+        time.sleep(0.01)
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
