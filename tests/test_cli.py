@@ -97,12 +97,12 @@ def test_a_narrowed_run_says_where_its_results_go(monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(job, "reproduce", lambda tier, *rest: asked.append(tier) or ["done"])
     assert cli.main(["reproduce", "--tier", "smoke"]) == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().out == "done\n"
     assert cli.main(["reproduce", "--tier", "smoke", "--models", "mini-sdar, x", "--tasks", "mini-gsm", "--limit", "2"]) == 0
-    said = capsys.readouterr().err
+    said = capsys.readouterr().out
     plain, narrowed = asked
     assert (plain.name, narrowed.models, narrowed.tasks, narrowed.limit) == ("smoke", ("mini-sdar", "x"), ("mini-gsm",), 2)
-    assert f"go to {narrowed.folder}, those of tier smoke stay as they are" in said
+    assert f"are in {narrowed.folder}; those of tier smoke stayed as they were" in said
 
 
 def test_generate_prints_the_completion_and_nothing_else_on_stdout(capsys):

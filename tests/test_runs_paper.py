@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+
 
 import pytest
 
@@ -46,7 +48,8 @@ def home(made, tmp_path, monkeypatch):
 
 def tier(home, **changes):
     models = [str(home / name) for name in ("tiny-llada", "tiny-dream", "tiny-sdar")]
-    return Tier.load("paper").narrow(models=models, tasks=("gsm8k",), profile="psd-512:cot", data_dir=str(home / "data"), dtype="float32", **changes)
+    paper = replace(Tier.load("paper"), experiments=None)
+    return paper.narrow(models=models, tasks=("gsm8k",), profile="psd-512:cot", data_dir=str(home / "data"), dtype="float32", **changes)
 
 
 TWO = ExperimentConfig("two", "q", ("m",), ("t",), ({"decoder": "greedy"}, {"decoder": "psd", "depth": 1}), {"cache": "exact", "gen_length": 32})

@@ -13,7 +13,8 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 import psd_lib
 from psd_lib import paths
 from psd_lib.errors import UserError
-from psd_lib.models import loading
+from psd_lib.models import hub
+from psd_lib.models.families import family_of
 from psd_lib.tasks import Example
 from psd_lib.training import batches, states
 from psd_lib.training.batches import Batch, Batches
@@ -282,7 +283,7 @@ def test_card_shows_what_was_measured(tmp_path, tokenizer):
 def test_a_model_that_starts_from_another_one_loads_with_stock_classes(tmp_path, monkeypatch, family):
     """Weights are taken over without the norms that the new family lacks; the first step is near where the start ended."""
     monkeypatch.setattr(paths, "MODELS", tmp_path)
-    monkeypatch.setattr(loading, "MODELS", tmp_path)
+    monkeypatch.setattr(hub, "MODELS", tmp_path)
     diffusion = replace(MICRO.stages[1], full_attention=1.0)
     first = replace(MICRO, stages=(replace(MICRO.stages[0], steps=30),))
     monkeypatch.setitem(RECIPES, "first", first)
@@ -291,7 +292,7 @@ def test_a_model_that_starts_from_another_one_loads_with_stock_classes(tmp_path,
         out = train(name, ranks=1, device="cpu", compiled=False, score_items=0)
     raw = json.loads((out / "config.json").read_text())
     assert raw["model_type"] == family
-    stock = getattr(transformers, loading.family_of(raw).architecture)
+    stock = getattr(transformers, family_of(raw).architecture)
     _, report = stock.from_pretrained(out, output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert (out / "tokenizer.json").read_bytes() == (tmp_path / "first" / "tokenizer.json").read_bytes()
