@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psd_lib import paths
 from psd_lib.errors import UserError
-from psd_lib.paths import RESULTS
 from psd_lib.runs.config import digest
 
 Row = dict[str, Any]
@@ -114,7 +114,7 @@ class Contents:
 
 def folder_of(results: Path | None, model: str, fingerprint: str, task: str) -> Path:
     """Decide where the rows of one model on one task lie, under `results` or else data/results."""
-    return Path(results or RESULTS) / "rows" / f"{model}-{fingerprint}" / task
+    return Path(results or paths.RESULTS) / "rows" / f"{model}-{fingerprint}" / task
 
 
 def read(folder: Path) -> Contents:
