@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from psd_lib.training.network import Shape
 
@@ -61,6 +62,9 @@ class Recipe:
     history: str = ""
 
 
+# Stages that keep the arithmetic: many semi-autoregressive states without a visible result to copy, half of the rows word problems.
+arithmetic = partial(Stage, objective="block_diffusion", windows=0.7, hide_numerals=True, mixture=(0.5, 0.25, 0.25))
+
 AUTOREGRESSIVE = Recipe(
     family="qwen3",
     block_length=1,
@@ -88,17 +92,13 @@ SHORT_BLOCKS = Recipe(
             drills=0.1,
             blocks=((0.0, {4: 0.5, 8: 0.5}), (0.37, {8: 0.5, 16: 0.5}), (0.87, {8: 0.2, 16: 0.3, 32: 0.5})),
         ),
-        Stage(
+        arithmetic(
             "long blocks",
-            "block_diffusion",
             steps=950,
             rate=0.0024,
             last_rate=0.33,
             warmup=1,
             drills=0.3,
-            windows=0.7,
-            hide_numerals=True,
-            mixture=(0.5, 0.25, 0.25),
             blocks=((0.0, {1: 0.4, 4: 0.15, 8: 0.25, 16: 0.2}), (0.52, {1: 0.2, 8: 0.3, 16: 0.25, 32: 0.25})),
         ),
         Stage(
@@ -121,17 +121,13 @@ BLOCKS_OF_32 = Recipe(
     start="mini-sdar-b8",
     history="The published run took the optimizers' state over from the run of mini-sdar-b8.",
     stages=(
-        Stage(
+        arithmetic(
             "blocks of 32",
-            "block_diffusion",
             steps=900,
             rate=0.0016,
             last_rate=0.0,
             warmup=20,
             drills=0.2,
-            windows=0.7,
-            hide_numerals=True,
-            mixture=(0.5, 0.25, 0.25),
             blocks=((0.0, {1: 0.1, 8: 0.1, 16: 0.1, 32: 0.7}),),
         ),
     ),
@@ -147,45 +143,33 @@ BIDIRECTIONAL = Recipe(
     history="The published run's third stage was added when accuracy on validation items was still low after two. The first hundred steps "
     "followed a schedule for 500 steps.",
     stages=(
-        Stage(
+        arithmetic(
             "both attentions",
-            "block_diffusion",
             steps=320,
             rate=0.0024,
             last_rate=0.6,
             drills=0.15,
-            windows=0.7,
-            hide_numerals=True,
             full_attention=0.6,
-            mixture=(0.5, 0.25, 0.25),
             blocks=((0.0, {1: 0.15, 8: 0.25, 16: 0.25, 32: 0.35}),),
         ),
-        Stage(
+        arithmetic(
             "full attention",
-            "block_diffusion",
             steps=360,
             rate=0.0014,
             last_rate=0.0,
             warmup=1,
             drills=0.1,
-            windows=0.7,
-            hide_numerals=True,
             full_attention=0.95,
-            mixture=(0.5, 0.25, 0.25),
             blocks=((0.0, {1: 0.05, 8: 0.2, 16: 0.2, 32: 0.55}),),
         ),
-        Stage(
+        arithmetic(
             "more full attention",
-            "block_diffusion",
             steps=850,
             rate=0.0022,
             last_rate=0.0,
             warmup=30,
             drills=0.1,
-            windows=0.7,
-            hide_numerals=True,
             full_attention=0.9,
-            mixture=(0.5, 0.25, 0.25),
             blocks=((0.0, {1: 0.05, 8: 0.2, 16: 0.25, 32: 0.5}),),
         ),
     ),
@@ -200,45 +184,33 @@ SHIFTED = Recipe(
     history="The published run was begun with shorter stages and other shares of block lengths and attentions: its first stage ran 230 steps "
     "under a schedule for 300 steps with more steps of block length 1 before it went on with the recipe above.",
     stages=(
-        Stage(
+        arithmetic(
             "block diffusion",
-            "block_diffusion",
             steps=700,
             rate=0.003,
             last_rate=0.6,
             drills=0.2,
-            windows=0.7,
-            hide_numerals=True,
             full_attention=0.15,
-            mixture=(0.5, 0.25, 0.25),
             blocks=((0.0, {1: 0.1, 4: 0.4, 8: 0.4, 16: 0.1}), (0.65, {1: 0.1, 8: 0.3, 16: 0.3, 32: 0.3})),
         ),
-        Stage(
+        arithmetic(
             "both attentions",
-            "block_diffusion",
             steps=400,
             rate=0.0018,
             last_rate=0.6,
             warmup=1,
             drills=0.15,
-            windows=0.7,
-            hide_numerals=True,
             full_attention=0.6,
-            mixture=(0.5, 0.25, 0.25),
             blocks=((0.0, {1: 0.1, 8: 0.25, 16: 0.25, 32: 0.4}),),
         ),
-        Stage(
+        arithmetic(
             "full attention",
-            "block_diffusion",
             steps=350,
             rate=0.0012,
             last_rate=0.0,
             warmup=1,
             drills=0.1,
-            windows=0.7,
-            hide_numerals=True,
             full_attention=0.95,
-            mixture=(0.5, 0.25, 0.25),
             blocks=((0.0, {1: 0.05, 8: 0.2, 16: 0.2, 32: 0.55}),),
         ),
     ),
