@@ -83,9 +83,6 @@ def test_hostile(case, backend, facts):
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.monotonic()
     verdict = run(backend, filled(attack["code"], facts), tests_of(attack, facts), limits)
-    if verdict.status == "infra":  # a machine so busy that the sandbox itself is late twice; an attack that causes it does so again
-        start = time.monotonic()
-        verdict = run(backend, filled(attack["code"], facts), tests_of(attack, facts), limits)
     assert verdict.status in attack.get("accept", ("fail", "timeout")), verdict
     assert time.monotonic() - start < 2 * limits.wall_seconds + SLACK_SECONDS
     if "reason" in attack and verdict.reason != "wall":

@@ -45,8 +45,8 @@ def _models(tier: Tier, configs: Iterable[ExperimentConfig]) -> Iterator[str]:
     unknown = [name for name in _all(configs, "models") if name not in found and name.count("/") == 1]
     if (large or unknown) and not torch.cuda.is_available():
         yield (
-            f"there is no GPU (torch {torch.__version__} sees no CUDA device), and {', '.join(large or unknown)} would take years "
-            "on this CPU: use a machine with a GPU of at least 24 GB, or name small local checkpoints with --models"
+            f"there is no GPU (torch {torch.__version__} sees no CUDA device), and {', '.join(large or unknown)} are too large "
+            "for this CPU: use a machine with a GPU of at least 24 GB, or name small local checkpoints with --models"
         )
     yield from absent
 

@@ -130,6 +130,15 @@ BLOCKS_OF_32 = Recipe(
             drills=0.2,
             blocks=((0.0, {1: 0.1, 8: 0.1, 16: 0.1, 32: 0.7}),),
         ),
+        arithmetic(
+            "more blocks of 32",
+            steps=1500,
+            rate=0.002,
+            last_rate=0.0,
+            warmup=30,
+            drills=0.15,
+            blocks=((0.0, {1: 0.1, 8: 0.05, 16: 0.15, 32: 0.7}),),
+        ),
     ),
 )
 
@@ -140,8 +149,8 @@ BIDIRECTIONAL = Recipe(
     block_length=8,
     start="mini-sdar",
     tail=2,
-    history="The published run's third stage was added when accuracy on validation items was still low after two. The first hundred steps "
-    "followed a schedule for 500 steps.",
+    history="The published run's third stage was added when accuracy on validation items was still low after two. The first 120 "
+    "to 140 steps followed a schedule for 500 steps.",
     stages=(
         arithmetic(
             "both attentions",
@@ -181,8 +190,8 @@ SHIFTED = Recipe(
     block_length=8,
     start="mini-ar",
     tail=2,
-    history="The published run was begun with shorter stages and other shares of block lengths and attentions: its first stage ran 230 steps "
-    "under a schedule for 300 steps with more steps of block length 1 before it went on with the recipe above.",
+    history="The first stage of the published run was changed while it ran: about 150 steps followed a schedule for 450 steps and about "
+    "130 more one for 300, with other shares of block lengths (30 % of length 1) and 20 % full attention; then it went on as above.",
     stages=(
         arithmetic(
             "block diffusion",
@@ -212,6 +221,16 @@ SHIFTED = Recipe(
             drills=0.1,
             full_attention=0.95,
             blocks=((0.0, {1: 0.05, 8: 0.2, 16: 0.2, 32: 0.55}),),
+        ),
+        arithmetic(
+            "more full attention",
+            steps=1500,
+            rate=0.0024,
+            last_rate=0.0,
+            warmup=30,
+            drills=0.1,
+            full_attention=0.9,
+            blocks=((0.0, {1: 0.05, 8: 0.3, 16: 0.25, 32: 0.4}),),
         ),
     ),
 )
