@@ -48,6 +48,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--fresh", action="store_true", help="start again instead of resuming")
     train.set_defaults(run=_train)
 
+    calibrate = commands.add_parser(
+        "calibrate", help="find a draft graph for a model and a policy (Spiffy) and write it to data/graphs",
+        description="Decodes validation items with the bare policy, counts which later states it reaches, and keeps the best. Then "
+        "--decoder spiffy -o builder=calibrated -o graph=NAME drafts them.",
+    )  # fmt: skip
+    calibrate.add_argument("--model", default="mini-sdar", help="embedded name, folder or Hub repository (default: mini-sdar)")
+    calibrate.add_argument("--tasks", default="mini-gsm,mini-humaneval,mini-mbpp", metavar="A,B", help="whose validation items (default: %(default)s)")
+    calibrate.add_argument("--items", type=int, default=50, help="how many items, spread over the tasks (default: 50)")
+    calibrate.add_argument("--policy", default="greedy", help="greedy or a policy of psd decoders (default: greedy)")
+    calibrate.add_argument("-o", "--option", action="append", default=[], metavar="NAME=VALUE", help="of the policy, e.g. -o threshold=0.9")
+    calibrate.add_argument("--nodes", type=int, default=16, help="how many states the graph keeps (default: 16)")
+    calibrate.add_argument("--name", help="of the graph (default: <model>-<policy>)")
+    calibrate.set_defaults(run=_calibrate)
+
     tasks = commands.add_parser("tasks", help="list tasks and benchmarks, or write generated task files again")
     tasks.add_argument("name", nargs="*", help="embedded tasks whose files to write again, from their seeds")
     tasks.set_defaults(run=_tasks)
@@ -123,6 +137,15 @@ def _train(parsed: argparse.Namespace) -> None:
 
     folder = train(parsed.model, parsed.out, resume=not parsed.fresh, minutes=parsed.minutes, device=parsed.device)
     print(f"checkpoint in {folder}")
+
+
+def _calibrate(parsed: argparse.Namespace) -> None:
+    from psd_lib import calibration, tasks
+
+    model, found = psd_lib.load(parsed.model), [tasks.get(name) for name in _list(parsed.tasks)]
+    options = {"name": parsed.name, "nodes": parsed.nodes, "policy": parsed.policy, "progress": True, **_options(parsed.option)}
+    graph = calibration.calibrate(model, found, parsed.items, **options)
+    print(f"{len(graph.formulas)} states from {graph.states} recorded ones in {calibration.save(graph)}")
 
 
 def _tasks(parsed: argparse.Namespace) -> None:

@@ -2,8 +2,12 @@
 
 import os
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -72,3 +76,38 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def printer() -> Callable[[str], None]:
+    """What shows the lines of other processes: below a bar, where there is one, or not at all where that is asked for."""
+    return (lambda line: None) if silenced() else (lambda line: tqdm.write(f"  {line}", file=sys.stderr))
+
+
+@contextmanager
+def reported(show: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Let processes started inside report to a file, whose lines `show` gets as they come; unless given it prints below the bar."""
+    show = show or printer()
+    with tempfile.TemporaryDirectory() as folder:
+        file, done = Path(folder, "progress"), threading.Event()
+        file.touch()
+        before = {name: os.environ.get(name) for name in (FILE_VARIABLE, "TQDM_DISABLE")}
+        os.environ |= {FILE_VARIABLE: str(file), "TQDM_DISABLE": "1"}
+        tail = threading.Thread(target=_tail, args=(file, done, show), daemon=True)
+        tail.start()
+        try:
+            yield
+        finally:
+            done.set()
+            tail.join()
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _tail(file: Path, done: threading.Event, show: Callable[[str], None]) -> None:
+    with file.open(encoding="utf-8") as lines:
+        while True:
+            last = done.wait(0.5)
+            for line in lines:
+                show(line.rstrip("\n"))
+            if last:
+                return

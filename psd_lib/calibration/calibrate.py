@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from psd_lib.tasks.base import Example, Task
 
 SPLIT = "validation"
+GREEDY = "greedy"
 
 
 def calibrate(model: Model, task: Task | Sequence[Task], items: int = 50, *, name: str | None = None, nodes: int = 16,
-              horizon: int = 4, vocabulary: int = 3, policy: str = "top_k", progress: bool = False,
+              horizon: int = 4, vocabulary: int = 3, policy: str = GREEDY, progress: bool = False,
               **options: Any) -> Calibration:  # fmt: skip
     """Find the draft graph of a model and a policy from `items` validation items, spread evenly over the tasks.
 
     Each state of the bare policy is a root: the states up to `horizon` steps later in its block are formulas over its own
     ranks, with tokens among its `vocabulary` best. The `nodes` best by degree-1 accumulation are kept (Spiffy,
     arXiv 2509.18085). `policy` and `options` (k, threshold, block_length, gen_length, cache, ...) are those of
-    `psd_lib.generate`; the default is greedy. Items always come from the validation split, which no result is measured on.
+    `psd_lib.generate`; the default is greedy, and the fastest cache that changes no decision. The graph is called `name`, or
+    else after the model and the policy. Items always come from the validation split, which no result is measured on.
     Raises UserError when a task has too few of them or when nothing was recorded.
     """
     import psd_lib
@@ -37,11 +39,12 @@ def calibrate(model: Model, task: Task | Sequence[Task], items: int = 50, *, nam
     for label, value in (("items", items), ("nodes", nodes), ("horizon", horizon), ("vocabulary", vocabulary)):
         at_least(label, value, 1)
     tasks = list(task) if isinstance(task, Sequence) else [task]
-    options = {"k": 1, **options} if policy == "top_k" else options
+    given = {"policy": "top_k", "k": 1} if policy == GREEDY else {"policy": policy}
+    options = {"cache": "none" if model.family.sees_future else "exact_block", **given, **options}
     counts, used, settings = Counts(), {}, []
     for number, one in enumerate(tasks):
         examples = _examples(one, items // len(tasks) + (number < items % len(tasks)))
-        config = DecodeConfig.make("psd", policy=policy, depth=0, **{"gen_length": one.gen_length, **options})
+        config = DecodeConfig.make("psd", depth=0, **{"gen_length": one.gen_length, **options})
         witness = Witness(vocabulary)
         config = replace(config.bare, builder=witness)
         psd_lib.generate(model, [example.prompt for example in examples], config=config, progress=progress)
@@ -58,8 +61,7 @@ def calibrate(model: Model, task: Task | Sequence[Task], items: int = 50, *, nam
         "policy": settings[0].bare.to_dict()["policy"], "gen_length": {t.name: c.gen_length for t, c in zip(tasks, settings)},
         "horizon": horizon, "vocabulary": vocabulary, "code": collect(),
     }  # fmt: skip
-    name = name or f"{model.name}-{policy}-b{block_length}"
-    return Calibration(name, block_length, tuple(formulas), tuple(counts.reached[f] for f in formulas), counts.states, about)
+    return Calibration(name or f"{model.name}-{policy}", block_length, tuple(formulas), tuple(counts.reached[f] for f in formulas), counts.states, about)
 
 
 def _examples(task: Task, items: int) -> list[Example]:

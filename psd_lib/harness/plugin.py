@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from lm_eval.api.model import LM, CacheHook
 from lm_eval.api.registry import register_model
 
@@ -16,6 +17,7 @@ from psd_lib.runs.config import digest
 
 TRACES = "PSD_TRACES"
 OWNER = "psd settings"
+HARNESS_DEVICE = "cuda:0"
 
 
 @register_model("psd")
@@ -27,6 +29,8 @@ class PSD(LM):
                  add_bos_token: bool = False, traces: str | None = None, **options: Any):  # fmt: skip
         super().__init__()
         size = 16 if str(batch_size).startswith("auto") else int(batch_size)
+        if device == HARNESS_DEVICE and not torch.cuda.is_available():
+            device = None  # the harness passes this one on when no device was asked for
         model = psd_lib.load(pretrained, revision=revision, dtype=dtype, device=device)
         path = traces or os.environ.get(TRACES)
         self.answers = Answers(model, decoder, options, min(size, max_batch_size or size), Path(path) if path else None, add_bos_token)

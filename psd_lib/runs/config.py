@@ -5,18 +5,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from psd_lib.errors import UserError
 from psd_lib.paths import CONFIGS
 
+if TYPE_CHECKING:
+    from psd_lib.models import Family
+
 ROW_VERSION = 1
 TIERS = "tiers"
+KINDS: dict[str, Callable[[Family], bool]] = {
+    "bidirectional": lambda family: family.sees_future,
+    "block_causal": lambda family: not family.sees_future,
+    "unshifted": lambda family: not family.shift,
+}
 
 
 def digest(value: Any) -> str:
@@ -42,7 +50,8 @@ class ExperimentConfig:
 
     `decoders` are mappings with a `decoder` name and options of `psd_lib.generate`; an option given as a list stands
     for one decoder per value, several lists for their product. `options` hold for every decoder that does not say
-    otherwise.
+    otherwise. `{model}` in an option's text is the model's name. `only` names a kind of model (`KINDS`) that alone runs
+    the entry.
     """
 
     name: str
@@ -72,6 +81,8 @@ class ExperimentConfig:
         for entry in data["decoders"]:
             if not isinstance(entry, dict) or "decoder" not in entry:
                 raise UserError(f"Each decoder of experiment {name!r} must be a mapping with a `decoder` name, not {entry!r}.")
+            if entry.get("only", "bidirectional") not in KINDS:
+                raise UserError(f"`only` of a decoder of experiment {name!r} must be one of {', '.join(KINDS)}, not {entry['only']!r}.")
         return cls(name=name, **data)
 
     def to_yaml(self) -> str:
@@ -79,9 +90,16 @@ class ExperimentConfig:
         data = json.loads(json.dumps({key: value for key, value in asdict(self).items() if key != "name"}))
         return yaml.safe_dump(data, sort_keys=False)
 
-    def expand(self) -> list[dict[str, Any]]:
-        """List every decoder once, as `{"decoder": name, option: value, ...}`, lists multiplied out in file order."""
-        found = {digest(one): one for entry in self.decoders for one in _product({**self.options, **entry})}
+    def expand(self, family: Family | None = None) -> list[dict[str, Any]]:
+        """List every decoder once, as `{"decoder": name, option: value, ...}`, lists multiplied out in file order.
+
+        With `family`, without the entries that are for other kinds of models.
+        """
+        found = {}
+        for entry in self.decoders:
+            options = {key: value for key, value in entry.items() if key != "only"}
+            if family is None or "only" not in entry or KINDS[entry["only"]](family):
+                found |= {digest(one): one for one in _product({**self.options, **options})}
         return list(found.values())
 
 

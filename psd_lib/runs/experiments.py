@@ -71,7 +71,7 @@ def plan(config: ExperimentConfig, model: Source, task_name: str, tier: Tier) ->
     task = find_task(task_name, tier)
     examples = task.load(config.split, tier.limit)
     common = defaults(task)
-    decoders = [DecodeConfig.make(**_concrete({**common, **options}, model)) for options in config.expand()]
+    decoders = [DecodeConfig.make(**_concrete({**common, **options}, model)) for options in config.expand(model.family)]
     return [Unit(model, task, config.split, decoder, examples) for decoder in decoders]
 
 
@@ -96,7 +96,8 @@ def defaults(task: Task) -> dict[str, Any]:
 
 
 def _concrete(options: Mapping[str, Any], model: Source) -> dict[str, Any]:
-    return {**options, **({"cache": model.cache} if options.get("cache") == EXACT else {})}
+    named = {key: value.replace("{model}", model.name) if isinstance(value, str) else value for key, value in options.items()}
+    return {**named, **({"cache": model.cache} if options.get("cache") == EXACT else {})}
 
 
 def decode_missing(units: list[Unit], folder: Path, label: str) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from psd_lib.errors import UserError
 from psd_lib.paths import NOTEBOOKS, ROOT
-from psd_lib.progress import FILE_VARIABLE
+from psd_lib.progress import reported
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 TYPES = {"str": str, "int": int, "float": (float, int), "bool": bool, "list": list}
@@ -72,7 +69,7 @@ def execute(path: Path, output: Path, parameters: Mapping[str, Any], show: Calla
     output.parent.mkdir(parents=True, exist_ok=True)
     draft = output.with_name(f".{output.name}")
     try:
-        with _progress_from_kernel(show):
+        with reported(show):
             papermill.execute_notebook(
                 str(path), str(draft), parameters=dict(parameters), kernel_name=KERNEL["name"], cwd=str(path.parent),
                 progress_bar=False,
@@ -101,32 +98,3 @@ def clean(path: Path) -> None:
         cell.metadata = nbformat.from_dict({"tags": tags} if (tags := cell.metadata.get("tags")) else {})
     text = nbformat.writes(notebook)
     path.write_text(text.replace(json.dumps(f"{ROOT}/")[1:-1], "") + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _progress_from_kernel(show: Callable[[str], None]) -> Iterator[None]:
-    """Let kernels started inside report to a file, whose lines `show` gets as they come."""
-    with tempfile.TemporaryDirectory() as folder:
-        file, done = Path(folder, "progress"), threading.Event()
-        file.touch()
-        before = {name: os.environ.get(name) for name in (FILE_VARIABLE, "TQDM_DISABLE")}
-        os.environ |= {FILE_VARIABLE: str(file), "TQDM_DISABLE": "1"}
-        tail = threading.Thread(target=_tail, args=(file, done, show), daemon=True)
-        tail.start()
-        try:
-            yield
-        finally:
-            done.set()
-            tail.join()
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def _tail(file: Path, done: threading.Event, show: Callable[[str], None]) -> None:
-    with file.open(encoding="utf-8") as lines:
-        while True:
-            last = done.wait(0.5)
-            for line in lines:
-                show(line.rstrip("\n"))
-            if last:
-                return

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from psd_lib import paths
 from psd_lib.errors import UserError
-from psd_lib.progress import progress, silenced
+from psd_lib.progress import printer, progress
 from psd_lib.runs import checks, estimate, notebooks
 from psd_lib.runs.config import ExperimentConfig, names
 from psd_lib.runs.experiments import collect
+from psd_lib.runs.parallel import decode
 from psd_lib.runs.store import Contents, Key, Row, publish, read_published
 from psd_lib.runs.tiers import Tier
 
@@ -47,8 +46,7 @@ def reproduce(tier: Tier, pattern: str = "*", in_place: bool = False, parameters
         print(said, file=sys.stderr)
         if dry_run:
             return [f"nothing was decoded: the estimate is in {tier.folder / estimate.FILE}"]
-        for config in configs:
-            collect(config, tier)
+    decode(tier, configs)
     written = execute(tier, found, injected, in_place)
     if not parameters and found == notebooks.find():
         written += publish_tier(tier)
@@ -59,9 +57,8 @@ def execute(tier: Tier, found: list[Path], injected: Mapping[str, Any], in_place
     """Run notebooks one after the other and say where the executed copies are."""
     tier.save()
     folder = tier.folder / "notebooks"
-    show = (lambda line: None) if silenced() else (lambda line: tqdm.write(f"  {line}", file=sys.stderr))
     for path in progress(found, label="notebooks"):
-        notebooks.execute(path, path if in_place else folder / path.name, injected, show)
+        notebooks.execute(path, path if in_place else folder / path.name, injected, printer())
     return [f"{len(found)} executed notebooks in {found[0].parent if in_place else folder}"]
 
 

@@ -165,6 +165,8 @@ class Batch:
             "nfe": sequence.nfe,
             "rows": sequence.rows,
             "query_tokens": sequence.query_tokens,
+            "second_nfe": sequence.second_nfe,
+            "second_query_tokens": sequence.second_query_tokens,
             "model_ms": round(sequence.model_ms, 3),
             "loop_ms": round(sequence.loop_ms, 3),
             "stopped": sequence.stopped,
