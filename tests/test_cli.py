@@ -112,3 +112,21 @@ def test_generate_prints_the_completion_and_nothing_else_on_stdout(capsys):
     model = psd_lib.load("mini-sdar")
     assert captured.out == psd_lib.generate(model, prompt, gen_length=32, depth=1).text[0] + "\n"
     assert "psd(confidence 0.9, d=1): " in captured.err
+
+
+def test_calibrate_writes_a_graph_that_decoders_take(tmp_path, monkeypatch, capsys):
+    from psd_lib.calibration import files
+
+    monkeypatch.setattr(files, "GRAPHS", tmp_path)
+    small = ["--items", "2", "--tasks", "mini-mbpp", "--nodes", "3", "-o", "gen_length=16"]
+    assert cli.main(["calibrate", "--model", "mini-sdar-b8", *small]) == 0
+    assert "states from" in capsys.readouterr().out
+    graph = files.load("mini-sdar-b8-greedy")
+    assert 1 <= len(graph.formulas) <= 3 and len(graph.provenance["tasks"]["mini-mbpp"]["items"]) == 2
+    options = {"builder": "calibrated", "graph": "mini-sdar-b8-greedy", "depth": 1, "gen_length": 16}
+    prompt = "Write a function that adds two numbers."
+    model = psd_lib.load("mini-sdar-b8")
+    drafted, alone = (psd_lib.generate(model, prompt, name, **more) for name, more in (("spiffy", options), ("greedy", {"gen_length": 16})))
+    assert drafted[0].tokens == alone[0].tokens
+    assert cli.main(["calibrate", "--model", "mini-sdar-b8", "--policy", "credits"]) == 2
+    assert "policy" in capsys.readouterr().err

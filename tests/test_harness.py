@@ -140,6 +140,7 @@ def harness(tmp_path):
         manager = TaskManager(include_path=str(tmp_path / "tasks"), include_defaults=False)
         return simple_evaluate(
             model="psd", model_args=f"pretrained={tmp_path / 'tiny'},decoder={decoder},traces={tmp_path / 'traces.jsonl'}",
+            device="cuda:0",  # what the harness's command passes on unless told otherwise, GPU or not
             tasks=["words_tiny"], task_manager=manager, use_cache=str(tmp_path / "cache"), bootstrap_iters=0,
         )  # fmt: skip
 

@@ -61,6 +61,7 @@ def test_the_experiments_of_the_paper_are_there():
         (GOOD.replace("[m]", "m"), "models of experiment 'mine' must be a list"),
         (GOOD.replace("[t]", "[]"), "tasks of experiment 'mine' must be a list with at least one entry"),
         (GOOD.replace("{decoder: greedy}", "greedy"), "must be a mapping with a `decoder` name, not 'greedy'"),
+        (GOOD.replace("greedy}", "greedy, only: large}"), "`only` of a decoder of experiment 'mine' must be one of bidirectional, block_causal, unshifted, not 'large'"),
         (GOOD + "options: [cache]\n", "options of experiment 'mine' must be a mapping"),
         ("[1, 2]", "must hold a mapping"),
         ("a: [", "is not readable YAML"),
