@@ -1,42 +1,95 @@
 """The temporal decoders by name: which are one algorithm, what their options mean, how they call themselves."""
 
 from dataclasses import replace
+from functools import cache
 
+import numpy as np
 import pytest
+from test_builders import EXACT, made
+from test_every_policy import OPTIONS, PURE
 from test_invariants import GEN, make_model, make_prompts
 
 import psd_lib
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.drafts import Calibrated
+from psd_lib.decoding import PRESETS, DecodeConfig
+from psd_lib.decoding.acceptance import ACCEPTORS
+from psd_lib.decoding.drafts import BUILDERS, Calibrated
+from psd_lib.decoding.exact_block import ExactBlock
 from psd_lib.decoding.graphs import Measured, chain
+from psd_lib.decoding.policies import POLICIES
 from psd_lib.errors import UserError
+from psd_lib.testing import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 
 
+def record(sequence) -> dict:
+    """Everything that a decoded prompt records but the times and the label."""
+    counted = {name: getattr(sequence, name) for name in ("tokens", "stopped", "nfe", "rows", "query_tokens", "tpf")}
+    maps = {name: getattr(sequence.trace, name).tolist() for name in ("tokens", "step", "iteration", "depth", "confidence")}
+    return {**counted, "map": maps, "iterations": sequence.trace.iterations}
+
+
 @pytest.mark.parametrize("future", [False, True], ids=["block-causal", "bidirectional"])
-@pytest.mark.parametrize("k", [1, 4])
-def test_invariant_3_freedave_ssd_spiffy_and_psd_are_one_algorithm(k, future):
-    """FreeDave(K) = SSD(K - 1) = Spiffy(chain, K - 1) = PSD(greedy, K - 1), record for record."""
-    model, prompts = make_model(3, future, 4.0), make_prompts(81, 3)
+@pytest.mark.parametrize("k", [1, 4, 8])
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_invariant_3_and_9_freedave_ssd_spiffy_and_psd_are_one_algorithm(k, temperature, future):
+    """FreeDave(K) = SSD(K - 1) = Spiffy(chain, K - 1) = PSD(greedy, K - 1), record for record and call for call."""
+    model, prompts, options = make_model(3, future, 4.0), make_prompts(81, 3), {"depth": k - 1, "gen_length": GEN, "temperature": temperature}
     graph = Measured(chain(k - 1), 8, "chain", "")
     configs = [
-        DecodeConfig.make("freedave", depth=k - 1, gen_length=GEN),
-        DecodeConfig.make("ssd", depth=k - 1, gen_length=GEN),
-        DecodeConfig.make("spiffy", builder="calibrated", graph=graph, depth=k - 1, gen_length=GEN),
-        DecodeConfig.make("psd", policy="top_k", k=1, depth=k - 1, gen_length=GEN),
+        DecodeConfig.make("freedave", **options),
+        DecodeConfig.make("ssd", **options),
+        DecodeConfig.make("spiffy", **options),
+        DecodeConfig.make("spiffy", builder="calibrated", graph=graph, **options),
+        DecodeConfig.make("psd", policy="top_k", k=1, **options),
     ]
     first, *others = [psd_lib.generate(model, prompts, config=config) for config in configs]
     assert k == 1 or sum(entry["accepted"] for sequence in first for entry in sequence.trace.iterations) > 0
     for other in others:
-        for one, same in zip(first, other):
-            assert (one.tokens, one.nfe, one.rows, one.stopped) == (same.tokens, same.nfe, same.rows, same.stopped)
-            assert one.trace.iterations == same.trace.iterations
-            assert (one.trace.step == same.trace.step).all() and (one.trace.depth == same.trace.depth).all()
+        assert [record(sequence) for sequence in other] == [record(sequence) for sequence in first]
+        assert [(call.kind, call.sequences) for call in other.ledger.forwards] == [(call.kind, call.sequences) for call in first.ledger.forwards]
+
+
+def exact_choices() -> list:
+    """Every choice of plugs that drafts, that some preset leaves open and that is called exact, each once."""
+    found = {}
+    for decoder, preset in PRESETS.items():
+        policies = PURE if "any policy" in preset.open else [preset.policy.name]
+        builders = BUILDERS if "any builder" in preset.open else [preset.builder.name]
+        acceptors = ACCEPTORS if "acceptor" in preset.open else [preset.acceptor.name]
+        for policy, builder, acceptor in ((p, b, a) for b in builders for p in policies for a in acceptors):
+            # rival branches are poor drafts; two policies are enough for them, in test_builders
+            if builder in EXACT and not BUILDERS[builder].__module__.endswith("branches"):
+                rule = POLICIES[policy](**OPTIONS.get(policy, {}))
+                config = DecodeConfig(decoder, rule, made(builder), ACCEPTORS[acceptor](), gen_length=21, seed=4)
+                if config.drafts and config.exact and preset.stop is None:
+                    found.setdefault(f"{policy}-{builder}-{acceptor}", config)
+    # each with and without noise, once with block-causal and once with bidirectional attention
+    return [pytest.param(replace(config, temperature=temperature), (number + turn) % 2 == 0, id=f"{name}-{temperature:g}")
+            for number, (name, config) in enumerate(found.items()) for turn, temperature in enumerate((0.0, 0.7))]  # fmt: skip
+
+
+@cache
+def bare(config, future):
+    return psd_lib.generate(make_model(5, future, 4.0), make_prompts(84, 2), config=config)
+
+
+@pytest.mark.parametrize(("config", "future"), exact_choices())
+def test_invariant_2_and_9_every_exact_choice_of_plugs_gives_what_its_bare_policy_gives(config, future):
+    """In tokens, steps and stop, in no more calls; where finished blocks can be stored, with and without that."""
+    reference = bare(config.bare, future)
+    caches = [config.cache] if future else [config.cache, ExactBlock()]
+    for plan in caches:
+        drafted = psd_lib.generate(make_model(5, future, 4.0), make_prompts(84, 2), config=replace(config, cache=plan))
+        for one, other in zip(reference, drafted):
+            assert (one.tokens, one.stopped) == (other.tokens, other.stopped) and other.nfe <= one.nfe
+            assert one.trace.tokens.tolist() == other.trace.tokens.tolist() and one.trace.step.tolist() == other.trace.step.tolist()
+            np.testing.assert_allclose(one.trace.confidence, other.trace.confidence, atol=1e-4)
+        assert sum(entry["drafted"] for sequence in drafted for entry in sequence.trace.iterations) > 0
 
 
 @pytest.mark.parametrize("builder", ["chain", "order_swap"])
-def test_invariants_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them_do_not_hurt(builder):
+def test_invariant_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them_do_not_hurt(builder):
     model, prompts, tpf = make_model(3, True), make_prompts(83, 4), []
     for depth in (1, 3, 7):
         made = DecodeConfig.make("psd", threshold=0.9, builder=builder, depth=depth, gen_length=GEN)
@@ -94,13 +147,23 @@ REFUSED = [
     ({"decoder": "psd", "builder": "calibrated"}, "calibrated drafts need a graph, graph=NAME"),
     ({"decoder": "psd", "builder": "draft_model"}, "needs a draft model: pass draft=NAME"),
     ({"decoder": "simsd"}, "needs a draft model: pass draft=NAME"),
-    ({"decoder": "psd", "policy": "klass"}, "policy 'klass' cannot be combined with drafts"),
+    ({"decoder": "psd", "policy": "klass"}, "policy 'klass' cannot be combined with drafts: it compares .* use it alone .depth=0."),
+    ({"decoder": "freedave", "policy": "credit"}, "policy 'credit' cannot be combined with drafts: its credits .* such as 'confidence'"),
+    ({"decoder": "psd", "policy": "wino"}, "policy 'wino' cannot be combined with drafts: it takes commits back.* use it alone"),
+    ({"decoder": "psd", "policy": "apd", "judge": "mini-ar"}, "policy 'apd' cannot be combined with drafts: its judge .* use it alone"),
+    ({"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(7), 32, "wide", "")},
+     "'wide' was calibrated for block length 32, not for 8: decode with block_length=32 or calibrate a graph for 8"),
+    ({"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(2), 8, "small", "")}, "'small' has 2 nodes, depth 7 asks for more"),
+    ({"decoder": "psd", "builder": "draft_model", "draft": tiny_model(1, words=29)},
+     "draft 'tiny-1' and 'tiny-0' have different tokenizers.*; use a draft that was trained with the tokenizer of 'tiny-0'"),
+    ({"decoder": "simsd", "draft": tiny_model(1, words=29)}, "have different tokenizers.*; use a draft that was trained with the tokenizer"),
+    ({"decoder": "psd", "acceptor": "rejection", "temperature": 0.5}, "acceptor 'rejection' needs builder 'packed' and temperature > 0"),
     ({"decoder": "freedave", "builder": "order_swap"}, "decoder 'freedave' has no option 'builder'"),
     ({"decoder": "lopa", "depth": 3}, "decoder 'lopa' has no option 'depth'; it accepts: threshold, k"),
-]
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("options", "words"), REFUSED, ids=[f"{'-'.join(map(str, case[0].values()))}" for case in REFUSED])
+@pytest.mark.parametrize(("options", "words"), REFUSED, ids=["-".join(str(getattr(value, "name", value)) for value in case[0].values()) for case in REFUSED])
 def test_plugs_that_do_not_fit_are_refused_with_what_would(options, words):
     with pytest.raises(UserError, match=words):
         psd_lib.generate(make_model(0), ["w3"], gen_length=8, **options)
