@@ -2,7 +2,8 @@
 
 In double precision, where the shape of a call cannot turn a near tie: what is tested is the decoder, not the rounding. The
 fast tests take one prompt of each task and two blocks. `pytest -m slow tests/test_exactness.py -k mini-llada` takes 210
-prompts in full length through every policy and depth of one model; without `-k` through all three.
+prompts in full length through every policy and depth of one model; without `-k` through all three. That
+is long on two cores, above all for the bidirectional models; a GPU is used when there is one.
 """
 
 from dataclasses import replace

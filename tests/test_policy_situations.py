@@ -161,5 +161,5 @@ def canvas():
 
 
 def written(state, before, ended):
-    text = "".join("." if old == "." else "_" if token == M else str(token) for token, old in zip(state, before))
+    text = "".join("_" if token == M else "." if old == "." else str(token) for token, old in zip(state, before))
     return text + "!" * ended

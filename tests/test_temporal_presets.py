@@ -152,8 +152,6 @@ REFUSED = [
     ({"decoder": "simsd"}, "needs a draft model: pass draft=NAME"),
     ({"decoder": "psd", "policy": "klass"}, "policy 'klass' cannot be combined with drafts: it compares .* use it alone .depth=0."),
     ({"decoder": "freedave", "policy": "credit"}, "policy 'credit' cannot be combined with drafts: its credits .* such as 'confidence'"),
-    ({"decoder": "psd", "policy": "wino"}, "policy 'wino' cannot be combined with drafts: it takes commits back.* use it alone"),
-    ({"decoder": "psd", "policy": "apd", "judge": "mini-ar"}, "policy 'apd' cannot be combined with drafts: its judge .* use it alone"),
     ({"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(7), 32, "wide", "")},
      "'wide' was calibrated for block length 32, not for 8: decode with block_length=32 or calibrate a graph for 8"),
     ({"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(2), 8, "small", "")}, "'small' has 2 nodes, depth 7 asks for more"),
