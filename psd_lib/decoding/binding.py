@@ -16,6 +16,8 @@ changes from batch to batch lives in the bound object that `begin` returns.
   walk; the path may start at any valid node, for builders with `alternatives = True`, whose nodes need not contain node 0.
 * a policy's `no_drafts = "why"`: its next step depends on more than the state, so drafts are refused with this reason;
   `no_stop` likewise refuses stop rules.
+* a builder's `eager = True`: its drafts enter the next blocks, on windows of 1 + `reach(width)` blocks of `width`, of which
+  the policy is shown one (`psd_lib.decoding.eager`); its `begin` gives the builder for such windows.
 * `fidelity = "reconstructed"` and a one-sentence `note`: the rule is not published and this is our reading of it.
 """
 

@@ -24,13 +24,22 @@ class Ask:
     """What the loop asks in one iteration about S x N guessed states; the tensors but `tokens` are on the host.
 
     `tokens` int64 `[S, N, W]` window contents; `wanted` bool `[S, N, W]` the positions whose logits are asked for, which
-    are those of the next block where `complete` `[S, N]`; `start` int64 `[S]` first column of each window.
+    are those of the next block where `complete` `[S, N]`; `start` int64 `[S]` first column of each window. Windows of
+    several blocks (`[S, N, span]`) are never complete.
     """
 
     tokens: Tensor
     wanted: Tensor
     complete: Tensor
     start: Tensor
+
+    def ahead(self, width: int) -> Tensor:
+        """How many blocks of `width` lie between the window's first and the one that a state is at, int64 `[S, N]`.
+
+        Example, width 2, wanted [0 0 1 1] of a window of two blocks: 1. A complete window of one block: 1.
+        """
+        first = self.wanted.int().argmax(-1) // width if self.wanted.shape[-1] > width else 0
+        return self.complete + first
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Session(Protocol):
 
 
 class CachePlan(Protocol):
-    """What a config names; `open` starts it on a batch."""
+    """What a config names; `open` starts it on a batch. `wide` = True: windows of several blocks fit (eager drafting)."""
 
     name: ClassVar[str]
 
@@ -69,6 +78,7 @@ class NoCache:
     """Recompute every column that the asked positions can see, one row per state: a state alone decides its scores."""
 
     name: ClassVar[str] = "none"
+    wide: ClassVar[bool] = True
 
     def open(self, denoiser: Denoiser, canvas: Canvas) -> Session:
         """Fits every model."""
@@ -89,14 +99,14 @@ class FullForward:
         start = ask.start[:, None] + canvas.width * ask.complete
         size = canvas.end
         if not self.denoiser.sees_future:
-            size = min(size, int(start[needed].max()) + canvas.width)
+            size = min(size, int(start[needed].max()) + canvas.span)
         number = torch.full(needed.shape, -1)
         number[needed] = torch.arange(len(rows))
         row = number[where[:, 0], where[:, 1]]
         column = start[where[:, 0], where[:, 1]] + where[:, 2]
         sequence, node, row, column = to_device(canvas.ids.device, *rows.unbind(1), row, column)
         ids = canvas.ids[sequence].scatter(1, canvas.columns()[sequence], ask.tokens[sequence, node])[:, :size]
-        begin = canvas.start[sequence] + canvas.width * ask.complete.to(canvas.ids.device)[sequence, node]
+        begin = canvas.start[sequence] + canvas.width * ask.ahead(canvas.width).to(canvas.ids.device)[sequence, node]
         positions = canvas.positions[sequence, :size]
         visible = visibility(positions, sight(self.denoiser, canvas, sequence, begin, size), self.denoiser.sees_future)
         logits = self.denoiser.logits(ids, positions, visible, row, column)
@@ -110,14 +120,14 @@ class FullForward:
 def sight(denoiser: Denoiser, canvas: Canvas, sequence: Tensor, begin: Tensor, size: int) -> Tensor:
     """Block numbers `[R, size]` of the rows' first columns, for `visibility`; `begin` `[R]` is each row's current block.
 
-    With a causal context every column outside the current block is a block of its own.
+    With a causal context every column before the current block is a block of its own.
 
-    Example, width 2, begin 2, size 5, causal context: blocks [0, 1, 2, 2, 4].
+    Example, width 2, begin 2, size 6, causal context: blocks [0, 1, 2, 2, 4, 4].
     """
     if not denoiser.causal_context:
         return canvas.blocks[sequence, :size]
     columns, begin = torch.arange(size, device=begin.device), begin[:, None]
-    return torch.where((columns >= begin) & (columns < begin + canvas.width), begin, columns)
+    return torch.where(columns < begin, columns, columns - (columns - begin) % canvas.width)
 
 
 def visibility(positions: Tensor, blocks: Tensor, sees_future: bool) -> Tensor:

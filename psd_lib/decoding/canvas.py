@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 
 from psd_lib.decoding.denoiser import Denoiser
-
+from psd_lib.decoding.scores import Scores
 
 
 class Canvas:
     """S sequences of at most `gen_length` new tokens, decoded block by block.
+
+    `width` W is the length of a block and `span` that of the window, here one block: `reach` is the number of further
+    blocks in a window (see `psd_lib.decoding.eager`).
 
     Example, prompts of 3 and 5 tokens, block_length 4, gen_length 4, `p` prompt, `_` masked, `.` padding::
 
@@ -26,14 +29,14 @@ class Canvas:
     """
 
     def __init__(self, denoiser: Denoiser, prompts: list[list[int]], gen_length: int, width: int,
-                 absolute_blocks: bool, device: torch.device | str):  # fmt: skip
-        self.mask_id, self.width = denoiser.mask_id, width
+                 absolute_blocks: bool, device: torch.device | str, reach: int = 0):  # fmt: skip
+        self.mask_id, self.width, self.reach, self.span = denoiser.mask_id, width, reach, (1 + reach) * width
         self.eos = torch.tensor(denoiser.eos_ids, device=device)
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         self.prompt_end = int(lengths.max())
         self.end = self.prompt_end + gen_length
-        # two spare blocks on the right, never masked and never seen, so that a window is always inside the tensor
-        ids = torch.full((len(prompts), self.end + 2 * width), denoiser.eos_ids[0])
+        # spare blocks on the right, never masked and never seen, so that a window and the next are inside the tensor
+        ids = torch.full((len(prompts), self.end + self.span + width), denoiser.eos_ids[0])
         ids[:, self.prompt_end : self.end] = denoiser.mask_id
         for row, prompt in zip(ids, prompts):
             row[self.prompt_end - len(prompt) : self.prompt_end] = torch.tensor(prompt)
@@ -51,7 +54,7 @@ class Canvas:
 
     def columns(self, ahead: int = 0) -> Tensor:
         """Columns of each sequence's window, `[S, W]`; `ahead` = 1 is the next block."""
-        return self.start[:, None] + ahead * self.width + torch.arange(self.width, device=self.start.device)
+        return self.start[:, None] + ahead * self.width + torch.arange(self.span, device=self.start.device)
 
     def window(self, ahead: int = 0) -> tuple[Tensor, Tensor]:
         """Tokens and mask of each sequence's window, both `[S, W]`."""
@@ -67,7 +70,7 @@ class Canvas:
 
     def last_block(self) -> Tensor:
         """Whether a sequence's window is its last one, bool `[S]`."""
-        return self.start + self.width >= self.end
+        return self.start + self.span >= self.end
 
     def write(self, tokens: Tensor, complete: Tensor, final: Tensor) -> None:
         """Make `tokens` `[S, W]` the state; a complete window moves to the next block, a final state ends the sequence."""
@@ -76,3 +79,7 @@ class Canvas:
         self.ids.scatter_(1, columns, kept)
         self.start = self.start + self.width * (complete & ~final & ~self.done)
         self.done = self.done | final
+
+    def carry(self, scores: Scores) -> Scores:
+        """The scores `[S, W]` of the states just written, for their windows: complete states were asked about the next."""
+        return scores

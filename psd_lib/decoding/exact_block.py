@@ -4,6 +4,7 @@ In a block-causal model a finished block never sees what comes later, so its K/V
 guessed contents of the current block: all states of a sequence lie side by side in one packed row, each sees the stored
 blocks and itself. A state that completes the block is followed by the next block's masks, which see it: so storing a
 finished block needs no call of its own (fused commit), and the number of calls is that of decoding without a cache.
+Where a window has several blocks (eager drafting), every state runs them all, and a block sees those before it.
 
 Where predictions are shifted, the first position of a block is predicted by the last position before it. A state's own
 segment does not hold that position, so its token runs once more, alone at the end of the row, and sees the stored blocks
@@ -32,6 +33,7 @@ class ExactBlock:
     """
 
     name: ClassVar[str] = "exact_block"
+    wide: ClassVar[bool] = True
 
     def open(self, denoiser: Denoiser, canvas: Canvas) -> PackedForward:
         """Raises UserError for a model that sees the future, where finished blocks do change."""
@@ -44,9 +46,9 @@ class ExactBlock:
 class Layout:
     """Where states lie in the packed rows of one call, on the device.
 
-    A rows (active sequences) of K segments of W tokens: `sequence` `[A]`; `node` `[A, K]`, -1 for filling; `ahead`
-    `[A, K]`, 1 for the masks of the next block behind a complete state; `done` `[A, K]`, 1 for the own window of a
-    complete state; `slot` `[S, N]` segment of each state's own window; `row` `[S]` packed row of each sequence.
+    A rows (active sequences) of K segments of W tokens, one block each: `sequence` `[A]`; `node` `[A, K]`, -1 for filling;
+    `ahead` `[A, K]`, the block counted from the window's first, such as 1 for the masks behind a complete state; `done`
+    `[A, K]`, 1 for a complete block; `slot` `[S, N]` each state's first segment; `row` `[S]` packed row of each sequence.
     """
 
     sequence: Tensor
@@ -84,7 +86,7 @@ class PackedForward:
 
     def _prefill(self, ask: Ask) -> Answer:
         canvas = self.canvas
-        size = min(canvas.end, int(ask.start.max()) + canvas.width)
+        size = min(canvas.end, int(ask.start.max()) + canvas.span)
         where = ask.wanted.nonzero()
         row, column = to_device(canvas.ids.device, where[:, 0], ask.start[where[:, 0]] + where[:, 2])
         positions = canvas.positions[:, :size]
@@ -101,18 +103,17 @@ class PackedForward:
         """Copy the K/V of the blocks that the last walks finished into the store."""
         if self.layout is None:
             return
-        finished = (start > self.start).nonzero()[:, 0]
-        width, (finished,) = self.canvas.width, to_device(self.canvas.ids.device, finished)
+        width = self.canvas.width
+        finished, block = (torch.arange(1 + self.canvas.reach) < (start - self.start)[:, None] // width).nonzero().unbind(1)
+        first = self.start[finished] + block * width
+        finished, block, first = to_device(self.canvas.ids.device, finished, block, first)
         offset = torch.arange(width, device=finished.device)
-        slot = self.layout.slot[finished, self.ended[finished]]
-        source = (slot[:, None] * width + offset)[:, None, :, None]
-        target = (self.canvas.start[finished, None] - width + offset)[:, None, :, None]
+        slot = self.layout.slot[finished, self.ended[finished]] + block
+        source, target = slot[:, None] * width + offset, first[:, None] + offset
         row = self.layout.row[finished]
         for kept, made in zip(self.store, self.made):
             for into, part in zip(kept, made):
-                shape = (-1, part.shape[1], -1, part.shape[3])
-                block = part[row].gather(2, source.expand(shape))
-                into[finished] = into[finished].scatter(2, target.expand(shape), block)
+                into[finished[:, None], :, target] = part[row[:, None], :, source]
 
     def _packed(self, ask: Ask) -> Answer:
         canvas, width = self.canvas, self.canvas.width
@@ -165,32 +166,44 @@ class PackedForward:
 
     def _lay_out(self, ask: Ask) -> tuple[Layout, Tensor, Tensor]:
         """The layout, and on the host each state's segment `[S, N]` and each sequence's number of segments `[S]`."""
-        needed = ask.wanted.any(-1)
-        # shifted blocks of one token are predicted by the finished block itself: autoregressive decoding
-        follow = needed & ask.complete if self.canvas.width > 1 or not self.denoiser.shift else torch.zeros_like(needed)
-        size = needed.long() + follow
+        parts, at = self._parts(ask), ask.ahead(self.canvas.width)
+        size = sum(part.long() for part in parts)
         slot, counts = size.cumsum(1) - size, size.sum(1)
         active = counts.nonzero()[:, 0]
         row = torch.zeros_like(counts)
         row[active] = torch.arange(len(active))
         node = torch.full((len(active), int(counts.max())), -1)
         ahead, done = torch.zeros_like(node), torch.zeros_like(node)
-        for part, mask in ((0, needed), (1, follow)):
+        for part, mask in enumerate(parts):
             sequence, number = mask.nonzero().unbind(1)
             segment = slot[sequence, number] + part
             node[row[sequence], segment] = number
             ahead[row[sequence], segment] = part
-            done[row[sequence], segment] = ask.complete[sequence, number].long() * (1 - part)
+            done[row[sequence], segment] = (part < at[sequence, number]).long()
         layout = Layout(*to_device(self.canvas.ids.device, active, node, ahead, done, slot, row))
         return layout, slot, counts
+
+    def _parts(self, ask: Ask) -> list[Tensor]:
+        """Which states run their first block, which the second, and so on, bool `[S, N]` each, on the host."""
+        canvas, needed = self.canvas, ask.wanted.any(-1)
+        if canvas.reach:
+            return [needed & (ask.start + canvas.width * part < canvas.end)[:, None] for part in range(1 + canvas.reach)]
+        # shifted blocks of one token are predicted by the finished block itself: autoregressive decoding
+        follow = needed & ask.complete if canvas.width > 1 or not self.denoiser.shift else torch.zeros_like(needed)
+        return [needed, follow]
 
     def _fill(self, nodes: Tensor, layout: Layout, lead: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Token ids and positions `[A, Q]`, Q = K * W and the lead token; which keys exist `[A, K * W]`."""
         canvas = self.canvas
         own = nodes[layout.sequence[:, None], layout.node.clamp(min=0)]
-        following, _ = canvas.window(ahead=1)
-        tokens = torch.where(layout.ahead[..., None] == 1, following[layout.sequence][:, None], own)
-        columns = canvas.columns()[layout.sequence][:, None] + canvas.width * layout.ahead[..., None]
+        if canvas.reach:
+            block = layout.ahead[..., None, None].expand(-1, -1, 1, canvas.width)
+            tokens = own.unflatten(-1, (-1, canvas.width)).gather(2, block)[:, :, 0]
+        else:
+            following, _ = canvas.window(ahead=1)
+            tokens = torch.where(layout.ahead[..., None] == 1, following[layout.sequence][:, None], own)
+        first = canvas.start[layout.sequence, None, None] + canvas.width * layout.ahead[..., None]
+        columns = first + torch.arange(canvas.width, device=first.device)
         positions = columns - canvas.pad[layout.sequence, None, None]
         tokens, positions, real = tokens.flatten(1), positions.flatten(1), (columns < canvas.end).flatten(1)
         if lead:

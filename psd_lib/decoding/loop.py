@@ -25,6 +25,7 @@ from psd_lib.decoding.caches import Answer, Ask, to_device
 from psd_lib.decoding.canvas import Canvas
 from psd_lib.decoding.denoiser import Denoiser
 from psd_lib.decoding.drafts import Drafts
+from psd_lib.decoding.eager import OpenBlock, open_canvas
 from psd_lib.decoding.presets import DecodeConfig
 from psd_lib.decoding.scores import Scores, ban, position_gumbel, score
 from psd_lib.decoding.stops import Stopping
@@ -35,6 +36,8 @@ from psd_lib.errors import UserError
 @dataclass(frozen=True)
 class Nodes:
     """S x N states in the current window, with what the loop needs to know of each, bool `[S, N]`.
+
+    With eager drafts the window is wider than a block, here and wherever the loop says `W`.
 
     `complete`: nothing masked in the window; `final`: decoding ends there (EOS with nothing masked before it, or the
     last block complete); `valid`: the node exists.
@@ -58,7 +61,7 @@ def decode(denoiser: Denoiser, prompts: list[list[int]], config: DecodeConfig, b
     sample does not depend on the batch that it is in. Prompts must be checked by the caller. Raises UserError when the
     policy breaks its promise to commit something.
     """
-    canvas = Canvas(denoiser, prompts, config.gen_length, block_length, absolute_blocks, device)
+    canvas = open_canvas(denoiser, prompts, config, block_length, absolute_blocks, device)
     seeds = torch.tensor(index or range(len(prompts)), device=device) + (config.seed << 20)
     recorder = Recorder(canvas, record_scores)
     loop = Loop(denoiser, config, canvas, seeds, recorder)
@@ -81,6 +84,8 @@ class Loop:
         self.policy, self.builder, self.acceptor = (begin(p, self) for p in (config.policy, config.builder, config.acceptor))
         if config.stop is not None:
             self.policy = Stopping(self.policy, begin(config.stop, self), canvas)
+        if canvas.reach:
+            self.policy = OpenBlock(self.policy, canvas.width)
         self.detail = recorder.record_scores or any(getattr(p, "needs_detail", False) for p in (self.policy, self.acceptor))
 
     def first_scores(self) -> Scores:
@@ -108,7 +113,7 @@ class Loop:
         last = path.gather(1, length[:, None] - 1)
         self.session.settle(last[:, 0])
         canvas.write(_pick(nodes.tokens, last), _pick(nodes.complete, last), _pick(nodes.final, last))
-        return None if predicted is None else predicted.map(lambda value: _pick(value, last))
+        return None if predicted is None else canvas.carry(predicted.map(lambda value: _pick(value, last)))
 
     def _walk(self, drafts: Drafts, nodes: Nodes, predicted: Scores | None) -> tuple[Tensor, Tensor]:
         """The states reached, `(path [S, N], length [S])`; node 0 alone when there is nothing above it to verify."""

@@ -14,6 +14,7 @@ from psd_lib.decoding.binding import EXACT_RULE, RECONSTRUCTED, fidelity
 from psd_lib.decoding.caches import CachePlan, NoCache
 from psd_lib.decoding.checks import at_least, known
 from psd_lib.decoding.drafts import BUILDERS, Candidates, Chain, DraftBuilder, Explore, Lookahead, NoDraft, Packed
+from psd_lib.decoding.eager import check_eager
 from psd_lib.decoding.exact_block import ExactBlock
 from psd_lib.decoding.policies import (
     POLICIES, Credit, Entropy, EntropyBound, Factor, Hierarchy, Judged, Klass, LeftToRight, LocalLeap, Margin, Policy,
@@ -82,7 +83,7 @@ PRESETS: dict[str, Preset] = {
     "freedave": Preset(
         TopK(1), Chain(), open=("any policy", "policy", "builder", "acceptor"),
         source="FreeDave, arXiv 2510.00294: K drafts are depth K - 1; with a threshold policy FreeDave++",
-        note="FreeDave: drafts stay in their block; its eager mode across blocks is left out. Its exact_match is replay.",
+        note="FreeDave: drafts stay in their block unless eager=True, its mode across blocks. Its exact_match is replay.",
     ),
     "simsd": Preset(
         LeftToRight(1), Packed(), TokenChain(), open=("builder", "acceptor"),
@@ -133,6 +134,7 @@ class DecodeConfig:
                 f"policy {self.policy.name!r} cannot be combined with a stop rule: {self.policy.no_stop}; use it alone, or "
                 "stop a policy whose commits are final, such as 'confidence'."
             )
+        check_eager(self)
         at_least("gen_length", self.gen_length, 1)
         at_least("seed", self.seed, 0)
         if self.block_length is not None:

@@ -188,7 +188,9 @@ class Recorder:
             self.maps[name] = self.maps[name].scatter(1, columns, torch.where(new, value, old))
         self.steps = self.steps + length * active
         if self.record_scores:
-            self.scores.append({"columns": columns, "masked": masked & active[:, None], **_filled(scores)})
+            entry = {"columns": columns, "masked": masked & active[:, None], **_filled(scores)}
+            width = self.canvas.width  # of a wider window only the first block is the policy's
+            self.scores.append({name: value[:, :width] for name, value in entry.items()})
         self.iterations.append({
             "active": active,
             "block": (self.canvas.start - self.first_block) // self.canvas.width,
