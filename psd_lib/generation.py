@@ -38,7 +38,9 @@ class Trace:
 @dataclass(frozen=True)
 class Sequence:
     """One decoded prompt. `tokens` are the ids before the first EOS; `nfe` counts the calls that it took part in,
-    `rows` its guessed states in them, `query_tokens` the tokens of these rows; `model_ms` and `loop_ms` are its share."""
+    `rows` its guessed states in them, `query_tokens` the tokens of these rows; `second_nfe` and `second_query_tokens` count
+    a second model's (APD's judge, a draft model), which the others leave out; `model_ms` and `loop_ms` are its share of
+    everybody's time."""
 
     prompt_text: str
     text: str
@@ -47,6 +49,8 @@ class Sequence:
     nfe: int
     rows: int
     query_tokens: int
+    second_nfe: int
+    second_query_tokens: int
     model_ms: float
     loop_ms: float
     label: str
@@ -203,6 +207,7 @@ def _sequence(model: Model, prompt: list[int], recording: Recording, row: int, l
     return Sequence(
         model.tokenizer.decode(prompt), model.tokenizer.decode(kept), kept, "eos" if len(ends) else "length",
         int(recording.nfe[row]), int(recording.rows[row]), int(recording.query_tokens[row]),
+        int(recording.second_nfe[row]), int(recording.second_query_tokens[row]),
         float(recording.model_ms[row]), float(recording.loop_ms[row]), label, trace,
     )  # fmt: skip
 

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from psd_lib import paths
 
+if TYPE_CHECKING:
+    from psd_lib.decoding.presets import Preset
+
 
 def decoders() -> Iterator[str]:
-    """Every decoder with its source, the names that options may take, and where options are explained."""
+    """Every decoder with its plugs and its source, the names that options may take, and where options are explained."""
     from psd_lib.decoding import ACCEPTORS, BUILDERS, CACHES, POLICIES, PRESETS, STOPS
+    from psd_lib.decoding.presets import PLUGS
 
-    yield from columns((name, preset.source) for name, preset in PRESETS.items())
+    yield from columns([("DECODER", *(kind.upper() for kind in PLUGS), "SOURCE"), *((name, *plugs(preset), preset.source) for name, preset in PRESETS.items())])
     yield ""
+    yield "a decoder is its plugs, all in one loop; * may be exchanged by name, and without drafts there is nothing to accept:"
     for option, registry in (("policy", POLICIES), ("builder", BUILDERS), ("acceptor", ACCEPTORS), ("cache", CACHES), ("stop", STOPS)):
-        yield f"{option} (-o {option}=NAME, where a decoder leaves it open): {', '.join(registry)}"
+        yield f"{option}{' rule' * (option == 'stop')} (-o {option}=NAME, where a decoder leaves it open): {', '.join(registry)}"
     yield "an option that a decoder does not have is refused with those that it has, e.g. psd generate --decoder psd -o help=1 x"
+
+
+def plugs(preset: Preset) -> list[str]:
+    """The names of a decoder's policy, builder, acceptor and stop rule, "-" for none, * where another one may be asked for."""
+    from psd_lib.decoding.presets import EXCHANGED
+
+    found = []
+    for kind, (slot, _) in EXCHANGED.items():
+        plug, exchanged = getattr(preset, kind), slot in preset.open
+        absent = plug is None or plug.name == "none" or (kind == "acceptor" and preset.builder.name == "none")
+        found.append(("-" if absent else plug.name) + "*" * exchanged)
+    return found
 
 
 def tasks() -> Iterator[str]:

@@ -1,9 +1,13 @@
 """Literal result rows for the tests of psd_lib.report."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from psd_lib.decoding import DecodeConfig
+from psd_lib.decoding.graphs import Measured, order_swap
 
+GRAPH = Measured(order_swap(7, 6), 8, "tiny-greedy", "3f2a1c")
 CONFIGS = {
     "greedy": DecodeConfig.make("greedy"),
     "spiffy": DecodeConfig.make("spiffy", depth=3),
@@ -12,6 +16,17 @@ CONFIGS = {
     "chain": DecodeConfig.make("psd", depth=3, acceptor="token_chain"),
     "local_leap": DecodeConfig.make("local_leap"),
     "psd_leap": DecodeConfig.make("psd", policy="local_leap", depth=3),
+    "left_to_right": DecodeConfig.make("left_to_right", k=1),
+    "swap": DecodeConfig.make("psd", builder="order_swap", depth=7),
+    "graph": DecodeConfig.make("spiffy", builder="calibrated", graph=GRAPH, depth=7),
+    "tree": DecodeConfig.make("ssd", builder="mix_order", depth=7),
+    "freedave": DecodeConfig.make("freedave", policy="confidence", depth=3),
+    "drafted": DecodeConfig.make("psd", builder="draft_model", draft="small"),
+    "simsd": DecodeConfig.make("simsd", draft="small"),
+    "apd": DecodeConfig.make("apd", judge="ar"),
+    "prophet": DecodeConfig.make("prophet"),
+    "wino": DecodeConfig.make("wino"),
+    **{f"{name}_{k}": DecodeConfig.make(name, k=k) for name in ("lopa", "ete", "fdm") for k in (1, 7)},
 }
 
 
@@ -43,6 +58,23 @@ def rows() -> pd.DataFrame:
             row("local_leap", item, nfe=3, correct=right, out="d"),
         ]
     return pd.DataFrame(found)
+
+
+def everything() -> pd.DataFrame:
+    """The rows of `rows` and one more decoder of every kind, of which some ran on `tiny` only; the older rows count no second model."""
+    more = [
+        ("left_to_right", {"nfe": 8, "out": "l"}), ("swap", {"nfe": 2, "out": "b"}), ("tree", {"nfe": 4}), ("freedave", {"nfe": 2, "out": "b"}),
+        ("graph", {"nfe": 3}), ("drafted", {"nfe": 1, "out": "b", "second_nfe": 6}), ("simsd", {"nfe": 1, "out": "s", "second_nfe": 8}),
+        ("apd", {"nfe": 4, "out": "p", "second_nfe": 4}), ("prophet", {"nfe": 6}), ("wino", {"nfe": 5, "out": "w"}),
+        *((f"{name}_{k}", {"nfe": 5 if k == 1 else 4, "out": f"{name}{k}"}) for name in ("lopa", "ete", "fdm") for k in (1, 7)),
+    ]
+    found = []
+    for model in ("tiny", "other"):
+        for name, how in more:
+            if model == "tiny" or name not in ("left_to_right", "drafted", "simsd", "wino"):
+                config = CONFIGS["graph"].__class__.make("spiffy", builder="calibrated", graph=replace(GRAPH, name=f"{model}-greedy"), depth=7) if name == "graph" else None
+                found += [row(name, item, correct=item < (2 if name.endswith("_7") else 3), model=model, config=config, **how) for item in range(4)]
+    return pd.concat([two_models(), pd.DataFrame(found)], ignore_index=True)
 
 
 def two_models() -> pd.DataFrame:

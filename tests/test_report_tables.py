@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from report_rows import CONFIGS, row, rows, two_models
+from report_rows import CONFIGS, everything, row, rows, two_models
 
 from psd_lib.errors import UserError
 from psd_lib.report import rows as rows_of
@@ -47,7 +47,7 @@ def test_exactness_compares_with_the_own_policy_and_not_with_greedy(frame):
     table = tables.exactness(frame, "t", "Title.")
     assert list(table.data.decoder) == ["spiffy(d=3)", "psd(confidence 0.9, d=3)", "psd(confidence 0.9, d=3, token_chain)"]
     assert list(table.data.same) == [4, 4, 3] and list(table.data.same_n) == [4, 4, 4]
-    assert list(table.shown["rule"]) == ["exact", "exact", "approximate"]
+    assert list(table.shown["rule"]) == ["exact, reconstructed", "exact, reconstructed", "approximate, reconstructed"]
     assert list(table.data.speedup) == [2.0, 2.0, 4.0]
 
 
@@ -122,6 +122,81 @@ def test_exactness_has_a_column_per_model():
     first = table.shown.iloc[0]
     assert (first["same output as its policy: tiny"], first["same output as its policy: other"]) == ("4/4", "4/4")
     assert first["answers with more calls than it"] == "0/8"
+
+
+def test_families_name_the_method_and_the_plugs_that_are_not_its_usual_ones():
+    frame = rows_of.prepare(everything())
+    one = frame.drop_duplicates("label").set_index("label")
+    assert one.loc["psd(confidence 0.9, order-swap d=7)"].family == "PSD (confidence), order_swap"
+    assert one.loc["spiffy(graph d=7)"].family == "Spiffy, calibrated"
+    assert one.loc["ssd(mix-order d=7)"].family == "SSD, mix_order"
+    assert one.loc["freedave(confidence 0.9, d=3)"].family == "FreeDave (confidence)"
+    assert one.loc["psd(confidence 0.9, small d=3)"].family == "PSD (confidence), draft_model"
+    found = set(one.family)
+    assert {"SimSD", "APD", "Prophet", "WINO", "LoPA", "ETE", "FDM", "Spiffy chain", "PSD (confidence), token_chain"} <= found
+    assert set(frame[frame.family == "LoPA"].point) == {"k=1", "k=7"}
+    assert set(frame[frame.trained].family) == {"APD", "SimSD", "PSD (confidence), draft_model"}
+    eager = {**CONFIGS["freedave"].to_dict(), "builder": {"name": "chain", "depth": 3, "tokens_per_level": 1, "eager": True}}
+    assert rows_of.describe(eager)["family"] == "FreeDave (confidence), eager"
+
+
+def test_a_graph_belongs_to_its_model_as_a_cache_plan_does():
+    frame = rows_of.prepare(everything())
+    assert frame[frame.family == "Spiffy, calibrated"].setting.nunique() == 1
+    assert set(frame[frame.family == "Spiffy, calibrated"].label) == {"spiffy(graph d=7)"}
+
+
+def test_a_decoder_that_ran_on_some_models_is_absent_from_the_others():
+    frame = rows_of.prepare(everything())
+    shown = tables.main(frame, "t", "Title.").shown
+    assert list(shown[shown.decoder.str.startswith("simsd")].model) == ["tiny"]
+    exact = tables.exactness(frame, "t", "Title.").shown
+    simsd = exact[exact.decoder.str.startswith("simsd")].iloc[0]
+    assert (simsd["same output as its policy: tiny"], simsd["same output as its policy: other"]) == ("0/4", "-")
+    assert simsd["rule"] == "approximate" and not exact.isna().any().any()
+    assert list(exact)[2:4] == ["same output as its policy: tiny", "same output as its policy: other"]
+
+
+def test_approximate_methods_are_compared_with_their_policy_and_with_greedy():
+    table = tables.summary(rows_of.prepare(everything()), "t", "Title.")
+    lopa = table.data[(table.data.decoder == "lopa(confidence 0.9, k=7)") & (table.data.model == "tiny")].iloc[0]
+    assert (lopa.same, lopa.same_n, lopa.vs_greedy, lopa.vs_policy) == (0, 4, -0.25, -0.25)
+    assert lopa.vs_greedy_low < -0.25 < lopa.vs_greedy_high
+    shown = table.shown[table.shown.decoder == "lopa(confidence 0.9, k=7)"].iloc[0]
+    assert shown["rule"] == "approximate, reconstructed" and shown["minus greedy, points"].startswith("-25.0 [")
+
+
+def test_a_drafting_decoder_whose_policy_was_not_run_is_not_taken_for_compared():
+    frame = rows_of.prepare(pd.DataFrame([row("simsd", i) for i in range(2)]))
+    assert list(tables.exactness(frame, "t", "Title.").shown["same output as its policy"]) == ["-"]
+
+
+def test_calls_of_a_second_model_have_a_column_where_there_are_any():
+    frame = rows_of.prepare(everything())
+    shown = tables.main(frame, "t", "Title.").shown
+    calls = dict(zip(shown.decoder[shown.model == "tiny"], shown["second model's calls"][shown.model == "tiny"], strict=True))
+    assert (calls["APD 0.7 by ar"], calls["greedy"]) == ("4.0", "-")
+    assert "second model's calls" in tables.summary(frame, "t", "Title.").shown
+    assert "second model's calls" not in tables.main(rows_of.prepare(rows()), "t", "Title.").shown
+
+
+def test_notes_on_what_is_reconstructed_stand_once_below_the_table():
+    table = tables.main(rows_of.prepare(everything()), "t", "Title.")
+    (note,) = [note for note in table.notes if note.startswith("ETE reconstructed")]
+    assert len(set(table.notes)) == len(table.notes) and not any(note.startswith("KLASS") for note in table.notes)
+    for text in (table.markdown(), table._repr_html_(), repr(table)):
+        assert text.count(note.partition(":")[0]) == 1
+    assert sum(note.startswith("LoPA: Goes on from the state") for note in table.notes) == 1
+    assert not tables.main(rows_of.prepare(pd.DataFrame([row("greedy", 0)])), "t", "Title.").notes
+
+
+def test_the_papers_table_has_the_papers_lines_in_its_order():
+    shown = tables.paper(rows_of.prepare(everything()), "t", "Title.").shown
+    assert list(shown.model) == sorted(shown.model, key=["tiny", "other", "mean of 2"].index)
+    assert list(shown[shown.model == "tiny"].decoder) == [
+        "greedy", "confidence 0.9", "LocalLeap 0.9/0.75/4", "lopa(confidence 0.9, k=1)", "lopa(confidence 0.9, k=7)",
+        "ete(confidence 0.9, k=1)", "ete(confidence 0.9, k=7)",
+        "fdm(k=1)", "fdm(k=7)", "spiffy(d=3)", "psd(confidence 0.9, d=3)"]
 
 
 def test_depth_zero_of_psd_is_its_policy():

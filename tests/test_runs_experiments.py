@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from psd_lib.runs.store import read
 
 FIELDS = """version config_hash model model_fingerprint model_family dtype task split data_hash profile postprocessing
 decoder label decode exact example_id
-completion tokens token_ids_hash correct answer reason nfe rows query_tokens model_ms loop_ms stopped step_stats
+completion tokens token_ids_hash correct answer reason nfe rows query_tokens second_nfe second_query_tokens model_ms loop_ms stopped step_stats
 provenance""".split()
 
 
@@ -118,6 +119,18 @@ def test_damage_stops_the_run_before_it_decodes_and_deletes_nothing(tmp_path, to
 def test_scores_are_a_function_of_rows(tmp_path, toy_task, tiny_model):
     rows = list(collect(toy.CONFIG, Tier("toy", 6), tmp_path, loader=lambda name: tiny_model).rows.values())
     assert rescore(rows, toy_task, toy_task.load("test")) == rows
+
+
+def test_calls_of_a_second_model_are_in_the_rows(tmp_path, toy_task, tiny_model):
+    from psd_lib.testing import save_checkpoint
+    from psd_lib.testing import tiny_model as make
+
+    judge = save_checkpoint(make(1, block_length=1, family="qwen3"), tmp_path / "judge")
+    config = replace(toy.CONFIG, decoders=({"decoder": "greedy"}, {"decoder": "apd", "judge": str(judge)}))
+    frame = run(config, 3, tmp_path, loader=lambda name: tiny_model)
+    alone, judged = frame[frame.decoder == "greedy"], frame[frame.decoder == "apd"]
+    assert list(alone.second_nfe) == list(alone.second_query_tokens) == [0] * 3
+    assert list(judged.second_nfe) == list(judged.nfe) and (judged.second_query_tokens > judged.second_nfe).all()
 
 
 @pytest.mark.parametrize(

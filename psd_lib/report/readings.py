@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from psd_lib.report import claims, confidence, paradigms, stats, steps
+from psd_lib.report import best, claims, confidence, paradigms, stats, steps
 from psd_lib.report import rows as rows_of
 from psd_lib.report.figures.tradeoff import points
 from psd_lib.report.stats import Estimate
@@ -109,6 +109,23 @@ def combined(frame: pd.DataFrame) -> Reading:
         found.append(f"{model}: the fastest exact decoder: " + "; ".join(
             f"{row.task} {row.decoder} with TPF {row.tpf:.2f} and {_points(row)} points to greedy" for row in best) + ".")
     return Reading((*(s for s in found if s), _resolution(data)))
+
+
+def comparison(frame: pd.DataFrame) -> Reading:
+    """Whether drafts changed outputs, which decoder is the fastest at greedy's accuracy, and why PSD is not where it is not."""
+    found = [_exactness(frame, True), _exactness(frame, False)]
+    data = best.cells(frame)
+    won, sure = int(data.won.sum()), int((data.ratio_low > 1).sum())
+    found.append(f"At greedy's accuracy PSD has a higher TPF than every other training-free decoder on {won} of {len(data)} cells; on {sure} of them the paired interval of the "
+                 "ratio lies above 1.")
+    for row in data.itertuples():
+        gain = Estimate(row.ratio, row.ratio_low, row.ratio_high, int(row.n)).format(digits=2)
+        where = f"{row.model}, {row.task}"
+        found.append(f"{where}: {row.ours}, {gain} times the TPF of {row.other}." if row.won else
+                     f"{where}: not won{f' (ratio {gain})' if row.ours else ''}: {row.why}.")
+    calls = frame.groupby("label", sort=False).second_nfe.mean()
+    told = ", ".join(f"{label} {mean:.1f}" for label, mean in calls[calls > 0].items())
+    return Reading(tuple(s for s in (*found, f"Calls of a second trained model per answer, which TPF leaves out: {told}." if told else "", _resolution(points(frame))) if s))
 
 
 def contrast(frame: pd.DataFrame) -> Reading:

@@ -22,7 +22,8 @@ LONG = 40  # lines; a longer table is shown folded, so that it does not bury wha
 class Table:
     """One table: `data` holds numbers, `shown` the same rows as rounded text for people.
 
-    `timed` names shown columns that hold wall-clock numbers; they go to the files and never to notebook output.
+    `timed` names shown columns that hold wall-clock numbers; they go to the files and never to notebook output. `notes`
+    are sentences that stand below the caption: what is reconstructed or adapted in the decoders that the table shows.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Table:
     data: pd.DataFrame
     shown: pd.DataFrame
     timed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def visible(self) -> pd.DataFrame:
@@ -37,7 +39,7 @@ class Table:
         return self.shown.drop(columns=list(self.timed)).astype(str)
 
     def __repr__(self) -> str:
-        return f"{self.caption}\n{self.visible.to_string(index=False)}"
+        return "\n".join([self.caption, self.visible.to_string(index=False), *(f"Note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         body = self.visible.to_html(index=False, border=0, escape=True)
@@ -46,13 +48,15 @@ class Table:
         body = body.replace("<td>", '<td style="text-align:left;min-width:16em">')
         if len(self.shown) > LONG:
             body = f"<details><summary>{len(self.shown)} lines, click to unfold</summary>\n{body}\n</details>"
-        return f"{body}\n<p><em>{html.escape(self.caption)}</em></p>"
+        notes = "".join(f"<li><em>{html.escape(note)}</em></li>" for note in self.notes)
+        return f"{body}\n<p><em>{html.escape(self.caption)}</em></p>" + (f"\n<ul>{notes}</ul>" if notes else "")
 
     def markdown(self) -> str:
         """The table with its caption as GitHub Markdown, wall-clock columns included."""
         text = self.shown.astype(str).map(lambda cell: cell.replace("|", "\\|").replace("\n", " "))
         lines = [list(text.columns), ["---"] * text.shape[1], *text.to_numpy().tolist()]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n*{self.caption}*\n"
+        notes = "".join(f"* *{note}*\n" for note in self.notes)
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n*{self.caption}*\n" + (f"\n{notes}" if notes else "")
 
     def save(self, tier: str) -> Table:
         """Writes `data/results/<tier>/tables/<id>.{csv,md}` and returns the table itself, to be shown."""

@@ -6,6 +6,8 @@ verification counts as one call, and its rows are reported beside it.
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pandas as pd
 
@@ -17,16 +19,23 @@ from psd_lib.report.table import Table
 TPF_MEANS = "TPF = tokens before the first EOS, summed over items, per model call (a batched verification is one call)"
 INTERVALS = ("Brackets are 95 % intervals: Wilson for accuracy, Bonett-Price for its paired difference to greedy, bootstrap over "
              "items for TPF")
+RULES = ("`exact`: outputs provably the policy's own; `approximate`: not; `policy`: no drafts; `reconstructed`: not all of the method is published, and this is "
+         "our reading")
+
+SECOND = "second model's calls"
+RECONSTRUCTED = "reconstructed"
+_KEPT: dict[int, tuple[weakref.ref, list[dict]]] = {}
+PAPER = ("greedy", "confidence", "LocalLeap", "LoPA", "ETE", "FDM", "Spiffy chain", "PSD (confidence)", "PSD (LocalLeap)")
 
 
 def summary(frame: pd.DataFrame, id: str, title: str) -> Table:
     """Per model, task and decoder: accuracy, its paired difference to greedy, TPF and what the calls cost."""
-    records = [summarise(part, setting) for part, setting in _cells(frame)]
+    records = cells(frame)
     data = pd.DataFrame(records)
-    shown = pd.DataFrame([_shown_summary(r) for r in records])
+    shown = pd.DataFrame([_shown_summary(r, bool(frame.second_nfe.any())) for r in records])
     caption = (f"{title} {TPF_MEANS}. {INTERVALS}. `same output`: items on which the completion equals, token for token, "
-               "that of the same policy without drafts. `exact`: outputs provably the policy's own; `approximate`: not; `policy`: no drafts.")
-    return Table(id, caption, data, shown, timed=("tokens/s",))
+               f"that of the same policy without drafts. {RULES}." + second(frame))
+    return Table(id, caption, data, shown, timed=("tokens/s",), notes=rows_of.notes(frame))
 
 
 def main(frame: pd.DataFrame, id: str, title: str) -> Table:
@@ -34,7 +43,7 @@ def main(frame: pd.DataFrame, id: str, title: str) -> Table:
 
     The last lines average over the models that ran greedy, for the decoders that all of them ran.
     """
-    records = pd.DataFrame([summarise(part, setting) for part, setting in _cells(frame)])
+    records = pd.DataFrame(cells(frame))
     lines = [_main_line(frame, part) for _, part in records.groupby(["model", "decoder"], sort=False)]
     mean = means(records)
     lines += [_main_line(frame, part) for _, part in mean.groupby("decoder", sort=False)]
@@ -44,8 +53,21 @@ def main(frame: pd.DataFrame, id: str, title: str) -> Table:
                "where the paired 95 % interval (Bonett-Price) excludes 0. 95 % intervals are at most "
                f"±{100 * widest['accuracy']:.1f} points (accuracy, Wilson) and ±{widest['tpf']:.2f} (TPF, bootstrap over items) wide; each one stands in the data. "
                "Means over tasks, and over models, are means of the cells, all with the same weight; costs are sums over all answers. "
-               "`queries`: tokens that run through the model. `same output`: completions that equal, token for token, that of the same policy without drafts.")
-    return Table(id, caption, pd.concat([records, mean], ignore_index=True), pd.DataFrame(lines), timed=("tokens/s",))
+               "`queries`: tokens that run through the model. `same output`: completions that equal, token for token, that of the same policy without drafts. "
+               f"{RULES}." + second(frame))
+    return Table(id, caption, pd.concat([records, mean], ignore_index=True), pd.DataFrame(lines), timed=("tokens/s",), notes=rows_of.notes(frame))
+
+
+def paper(frame: pd.DataFrame, id: str, title: str) -> Table:
+    """The main table with the lines of PSD's own one, in its order: greedy, policies alone, branches, Spiffy's chain, PSD."""
+    family, point = frame.family, frame.point
+    alone = (family == "greedy") | ((family == "confidence") & (point == "0.9")) | (family == "LocalLeap")
+    stacked = family.isin(PAPER) & ~frame.plain
+    order = {name: at for at, name in enumerate(PAPER)}
+    lines = frame[alone | stacked]
+    lines = lines.iloc[np.lexsort((lines.depth, lines.family.map(order)))]
+    models = {name: at for at, name in enumerate(rows_of.models(frame))}
+    return main(lines.sort_values("model", key=lambda names: names.map(models), kind="stable"), id, title)
 
 
 def headline(frame: pd.DataFrame, id: str, title: str, depth: int = 3) -> Table:
@@ -63,9 +85,19 @@ def means(records: pd.DataFrame) -> pd.DataFrame:
     for _, part in records[records.model.isin(whole)].groupby(["decoder", "task"], sort=False):
         if len(whole) > 1 and len(part) == len(whole):
             one = part.iloc[0]
-            kept = {key: one[key] for key in ("task", "decoder", "family", "point", "policy", "depth", "acceptor", "exact")}
+            kept = {key: one[key] for key in ("task", "decoder", "family", "point", "policy", "depth", "acceptor", "exact", "fidelity")}
             found.append({"model": f"mean of {len(whole)}", **kept, "n": int(part.n.sum()), "accuracy": part.accuracy.mean(), "tpf": part.tpf.mean()})
     return pd.DataFrame(found, columns=records.columns)
+
+
+def cells(frame: pd.DataFrame) -> list[dict]:
+    """The numbers of every decoder on every model and task; kept per frame, as the tables and figures of a notebook share one."""
+    known = _KEPT.get(id(frame))
+    if known is None or known[0]() is not frame:
+        parts = [part for _, part in frame.groupby(["model", "task"], sort=False)]
+        known = weakref.ref(frame, lambda _, at=id(frame): _KEPT.pop(at, None)), [summarise(part, setting) for part in parts for setting in part.setting.unique()]
+        _KEPT[id(frame)] = known
+    return [dict(record) for record in known[1]]
 
 
 def summarise(part: pd.DataFrame, setting: str) -> dict:
@@ -75,12 +107,12 @@ def summarise(part: pd.DataFrame, setting: str) -> dict:
     seconds = (ours.model_ms + ours.loop_ms).sum() / 1000
     record = {
         "model": one.model, "task": one.task, "decoder": one.label, "family": one.family, "point": one.point,
-        "policy": one.policy, "depth": int(one.depth), "acceptor": one.acceptor, "exact": bool(one.exact),
+        "policy": one.policy, "depth": int(one.depth), "acceptor": one.acceptor, "exact": bool(one.exact), "fidelity": one.fidelity,
         "n": len(scored), "unscored": len(ours) - len(scored),
         **_spread("accuracy", stats.wilson(int(scored.correct.sum()), len(scored))),
         **_spread("tpf", stats.ratio(ours.tokens, ours.nfe)),
         "tpf_mean_of_ratios": float((ours.tokens / ours.nfe).mean()),
-        "nfe": float(ours.nfe.mean()), "tokens": float(ours.tokens.mean()),
+        "nfe": float(ours.nfe.mean()), "second_nfe": float(ours.second_nfe.mean()), "tokens": float(ours.tokens.mean()),
         "rows_per_call": ours.rows.sum() / ours.nfe.sum(),
         "query_tokens_per_token": ours.query_tokens.sum() / max(int(ours.tokens.sum()), 1),
         "tokens_per_s": ours.tokens.sum() / seconds if seconds else float("nan"),
@@ -91,19 +123,23 @@ def summarise(part: pd.DataFrame, setting: str) -> dict:
 
 
 def exactness(frame: pd.DataFrame, id: str, title: str) -> Table:
-    """Per drafting decoder and model, over all tasks: same output as its policy, answers with more calls than it, calls saved."""
+    """Per drafting decoder and model, over all tasks: same output as its policy, what another output costs in accuracy, calls saved.
+
+    A decoder whose policy was not run alone has a line without counts, so that nobody takes it for compared.
+    """
     records = []
     for model, part in rows_of.by_model(frame):
         for setting in part[~part.plain].setting.unique():
-            found = _against_policy(part, part[part.setting == setting], setting)
-            if found:
-                one = part[part.setting == setting].iloc[0]
-                records.append({"model": model, "decoder": one.label, "depth": int(one.depth), "exact": bool(one.exact), **found})
+            ours = part[part.setting == setting]
+            one = ours.iloc[0]
+            records.append({"model": model, "decoder": one.label, "depth": int(one.depth), "exact": bool(one.exact), "fidelity": one.fidelity,
+                            **_against_policy(part, ours, setting)})
     data = pd.DataFrame(records)
-    shown = pd.DataFrame([_exactness_line(part) for _, part in data.groupby("decoder", sort=False)] if records else [])
-    caption = (f"{title} Each decoder against the same policy without drafts, on the same items. {TPF_MEANS}. "
-               "Brackets: 95 % paired bootstrap over items.")
-    return Table(id, caption, data, shown)
+    names = [name for name in rows_of.models(frame) if records and name in set(data.model)]
+    shown = pd.DataFrame([_exactness_line(part, names) for _, part in data.groupby("decoder", sort=False)] if records else [])
+    caption = (f"{title} Each decoder against the same policy without drafts, on the same items, all tasks together; `-`: not run on this model, or its policy was "
+               f"not run alone. {TPF_MEANS}. Brackets: 95 % paired intervals (Bonett-Price for accuracy, bootstrap over items for TPF). {RULES}.")
+    return Table(id, caption, data, shown, notes=rows_of.notes(frame[~frame.plain]))
 
 
 def precision(ranking: pd.DataFrame, id: str, title: str) -> Table:
@@ -137,23 +173,25 @@ def _against_policy(part: pd.DataFrame, ours: pd.DataFrame, setting: str) -> dic
     both = rows_of.common(ours, base)
     same, n = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
     gain = stats.ratio_of_ratios((both.tokens_ours, both.nfe_ours), (both.tokens_base, both.nfe_base))
+    scored = both[both.correct_ours.notna() & both.correct_base.notna()]
+    moved = stats.accuracy_difference(scored.correct_ours.astype(float), scored.correct_base.astype(float))
     return {"same": same, "same_n": n, "more_calls": int((both.nfe_ours > both.nfe_base).sum()),
-            **_spread("speedup", gain)}
+            **_spread("speedup", gain), **_spread("vs_policy", moved), "vs_policy_n": moved.n}
 
 
 def _main_line(frame: pd.DataFrame, cells: pd.DataFrame) -> dict:
     """One model (or their mean) with one decoder: a cell per task, then what its calls cost over all tasks."""
-    one = cells.iloc[0]
+    one, second = cells.iloc[0], bool(frame.second_nfe.any())
     by_task = {cell.task: _cell(cell._asdict()) for cell in cells.itertuples()}
-    line = {"model": one.model, "decoder": one.decoder, **{task: by_task.get(task, "-") for task in frame.task.unique()},
+    line = {"model": one.model, "decoder": one.decoder, "rule": rule(one), **{task: by_task.get(task, "-") for task in frame.task.unique()},
             "mean of tasks": _cell({"accuracy": cells.accuracy.mean(), "tpf": cells.tpf.mean()})}
     rows = frame[(frame.model == one.model) & (frame.label == one.decoder)]
     if rows.empty:
-        return line | dict.fromkeys(("calls", "rows per call", "queries", "tokens/s", "same output"), "-")
+        return line | dict.fromkeys(("calls", *([SECOND] if second else []), "rows per call", "queries", "tokens/s", "same output"), "-")
     seconds = (rows.model_ms + rows.loop_ms).sum() / 1000
     counted = cells.get("same_n", pd.Series(dtype=float)).sum()
     return line | {
-        "calls": f"{rows.nfe.mean():.1f}", "rows per call": f"{rows.rows.sum() / rows.nfe.sum():.2f}",
+        "calls": f"{rows.nfe.mean():.1f}", **({SECOND: _count(rows.second_nfe.mean())} if second else {}), "rows per call": f"{rows.rows.sum() / rows.nfe.sum():.2f}",
         "queries": f"{rows.query_tokens.mean():.0f}", "tokens/s": f"{rows.tokens.sum() / seconds:.0f}" if seconds else "n/a",
         "same output": f"{cells.same.sum():.0f}/{counted:.0f}" if counted else "-",
     }
@@ -166,42 +204,53 @@ def _cell(r: dict) -> str:
     return f"{accuracy}{mark} / {r['tpf']:.2f}"
 
 
-def _exactness_line(part: pd.DataFrame) -> dict:
-    """One decoder over all models."""
-    cells = part.to_dict("records")
-    several = len(cells) > 1
-    name = "{}: {}".format if several else "{}".format
+def _exactness_line(part: pd.DataFrame, models: list[str]) -> dict:
+    """One decoder over all models; a dash for a model on which it was not run or not compared."""
+    name = "{}: {}".format if len(models) > 1 else "{}".format
+    compared = part[part.same_n.notna()] if "same_n" in part else part.iloc[:0]
+    cells = {r["model"]: r for r in compared.to_dict("records")}
+
+    def column(title: str, text) -> dict[str, str]:
+        return {name(title, model): text(cells[model]) if model in cells else "-" for model in models}
+
+    more = f"{compared.more_calls.sum():.0f}/{compared.same_n.sum():.0f}" if cells else "-"
     return {
-        "decoder": cells[0]["decoder"], "rule": _rule(cells[0]),
-        **{name("same output as its policy", r["model"]): f"{r['same']}/{r['same_n']}" for r in cells},
-        "answers with more calls than it": f"{part.more_calls.sum()}/{part.same_n.sum()}",
-        **{name("TPF over its policy's", r["model"]): _read(r, "speedup", r["same_n"]).format(digits=2) for r in cells},
+        "decoder": part.decoder.iloc[0], "rule": rule(part.iloc[0]),
+        **column("same output as its policy", lambda r: f"{r['same']:.0f}/{r['same_n']:.0f}"),
+        **column("accuracy minus its policy's, points", lambda r: "0 (same output)" if r["same"] == r["same_n"]
+                 else _read(r, "vs_policy", int(r["vs_policy_n"])).format(100, 1, sign=True)),
+        "answers with more calls than it": more,
+        **column("TPF over its policy's", lambda r: _read(r, "speedup", int(r["same_n"])).format(digits=2)),
     }
 
 
-def _shown_summary(r: dict) -> dict:
+def _shown_summary(r: dict, second: bool) -> dict:
     greedy = "-"
     if "vs_greedy" in r:
         greedy = "0 (same output)" if r["same_as_greedy"] else _read(r, "vs_greedy", r["vs_greedy_n"]).format(100, 1, sign=True)
     return {
         "model": r["model"], "task": r["task"], "decoder": r["decoder"], "n": r["n"], "accuracy %": _read(r, "accuracy").format(100),
         "minus greedy, points": greedy, "TPF": _read(r, "tpf").format(digits=2),
+        **({SECOND: _count(r["second_nfe"])} if second else {}),
         "rows per call": f"{r['rows_per_call']:.2f}", "queries per token": f"{r['query_tokens_per_token']:.1f}",
         "tokens/s": f"{r['tokens_per_s']:.0f}",
-        "same output": f"{r['same']}/{r['same_n']}" if "same" in r else "-", "rule": _rule(r),
+        "same output": f"{r['same']}/{r['same_n']}" if "same" in r else "-", "rule": rule(r),
     }
 
 
-def _rule(record: dict) -> str:
-    if not record["exact"]:
-        return "approximate"
-    return "exact" if record["depth"] else "policy"
+def second(frame: pd.DataFrame) -> str:
+    """What the caption says of second models; nothing where there is none."""
+    return f" `{SECOND}`: per answer, of a judge or a draft model, which TPF and `calls` leave out." if frame.second_nfe.any() else ""
 
 
-def _cells(frame: pd.DataFrame) -> list[tuple[pd.DataFrame, str]]:
-    """(rows of one model and task, decoder), everything in the order of its first appearance."""
-    parts = frame.groupby(["model", "task"], sort=False)
-    return [(part, setting) for _, part in parts for setting in part.setting.unique()]
+def _count(calls: float) -> str:
+    return f"{calls:.1f}" if calls else "-"
+
+
+def rule(record: dict | pd.Series) -> str:
+    """How sure it is that the output is the policy's, and whether the method is our reading."""
+    guarantee = "approximate" if not record["exact"] else "exact" if record["depth"] else "policy"
+    return f"{guarantee}, {RECONSTRUCTED}" if record["fidelity"] == RECONSTRUCTED else guarantee
 
 
 def _spread(name: str, estimate: Estimate) -> dict:

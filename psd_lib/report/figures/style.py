@@ -35,9 +35,17 @@ LOOKS = {
     "LocalLeap": ("#e69f00", "D"), "Spiffy chain": ("#009e73", "^"), "PSD (confidence)": ("#d55e00", "P"),
     "PSD (LocalLeap)": ("#cc79a7", "X"), "PSD (top-k)": ("#56b4e9", "p"), "PSD (left-to-right)": ("#8c6d31", ">"),
     "AR decoding": ("#5b3a8c", "*"),
+    # Letters, because no further shapes are left that can be told apart at this size.
+    "factor": ("#56b4e9", "$f$"), "entropy bound": ("#56b4e9", "$b$"), "margin": ("#56b4e9", "$m$"), "entropy": ("#56b4e9", "$e$"),
+    "SDAR dynamic": ("#a6761d", "$d$"), "SDAR static": ("#a6761d", "$s$"), "SDAR sequential": ("#a6761d", "$q$"),
+    "hierarchy": ("#a6761d", "$h$"), "KLASS": ("#7570b3", "$K$"), "Credit": ("#7570b3", "$C$"), "WINO": ("#7570b3", "$W$"),
+    "APD": ("#44525e", "$A$"), "Prophet": ("#1b9e77", "$P$"), "SchED": ("#1b9e77", "$T$"), "LoPA": ("#e7298a", "$L$"),
+    "ETE": ("#e7298a", "$E$"), "FDM": ("#e7298a", "$F$"), "FDM-A": ("#e7298a", "$G$"), "Spiffy": ("#009e73", "$Y$"),
+    "SSD": ("#66a61e", "$S$"), "FreeDave": ("#66a61e", "$V$"), "FreeDave (confidence)": ("#66a61e", "$U$"), "SimSD": ("#44525e", "$M$"),
 }  # fmt: skip
 SPARE = (("#44525e", "d"), ("#a6761d", "8"), ("#66a61e", "H"), ("#7570b3", "1"), ("#e7298a", "2"), ("#1b9e77", "3"))
-RULES = {"subset": "*", "token_root": "h"}  # token_chain keeps its family's marker, drawn hollow
+RULES = {"subset": "*", "token_root": "h", "order_swap": ">", "calibrated": "$Y$", "mix_order": "v", "draft_model": "d", "eager": "8"}
+# token_chain keeps its family's marker, drawn hollow
 MODELS = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "D"), ("#cc79a7", "^"), ("#e69f00", "v"))
 FILES = {
     "pdf": {"metadata": {"CreationDate": None, "Producer": None, "Creator": None}},

@@ -7,14 +7,12 @@ import numpy as np
 import pandas as pd
 
 from psd_lib.report.figures.style import RC, Plot, grid, look, model_looks, named, panels
-from psd_lib.report.tables import TPF_MEANS, summarise
+from psd_lib.report.tables import TPF_MEANS, cells, second
 
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per (model, task, decoder) of prepared rows, with intervals; `frontier` marks the Pareto set of its task."""
-    records = [summarise(part, setting) for _, part in frame.groupby(["model", "task"], sort=False)
-               for setting in part.setting.unique()]
-    found = pd.DataFrame(records)
+    found = pd.DataFrame(cells(frame))
     found["frontier"] = False
     for _, part in found.groupby(["model", "task"]):
         found.loc[part.index, "frontier"] = [
@@ -28,17 +26,17 @@ def pareto(frame: pd.DataFrame, id: str, title: str) -> Plot:
     """Accuracy against TPF, models x tasks panels: crosses are 95 % intervals, the grey step line is the frontier."""
     data = points(frame)
     with mpl.rc_context(RC):
-        figure, cells = grid(data)
-        for ax, part in cells:
+        figure, axes = grid(data)
+        for ax, part in axes:
             _frontier(ax, part[part.frontier])
             for family, series in part.groupby("family", sort=False):
                 _series(ax, family, series.sort_values("tpf"))
             _labels(ax, part)
             ax.set_title(f"{ax.get_title()} (n = {part.n.min()})")
             ax.margins(x=0.12, y=0.12)
-        named(figure, cells, "tokens per forward (TPF)", "accuracy, %", columns=5)
+        named(figure, axes, "tokens per forward (TPF)", "accuracy, %", columns=5)
     caption = (f"{title} {TPF_MEANS}. Crosses: 95 % intervals (Wilson; bootstrap over items); grey: Pareto frontier of the "
-               "point estimates; hollow: approximate acceptance rules. Labels: threshold, k or draft depth d.")
+               "point estimates; hollow: approximate acceptance rules. Labels: threshold, k or draft depth d." + second(frame))
     keep = ["model", "task", "decoder", "family", "point", "exact", "n", "accuracy", "accuracy_low", "accuracy_high",
             "tpf", "tpf_low", "tpf_high", "frontier"]
     return Plot(id, caption, data[keep], figure)
