@@ -13,6 +13,7 @@ from test_invariants import EagerEos, make_prompts
 
 import psd_lib
 from psd_lib.decoding import DecodeConfig
+from psd_lib.decoding.caches import visibility
 from psd_lib.decoding.canvas import Canvas
 from psd_lib.decoding.drafts import Chain
 from psd_lib.decoding.drafts.chain import AcrossBlocks
@@ -154,10 +155,9 @@ def test_the_store_gets_every_block_that_a_walk_finished(monkeypatch):
         keep(session, start)
         crossed.extend(((start - old) // session.canvas.width).tolist())
         canvas, size = session.canvas, int(start.max())
-        visible = ((canvas.blocks[:, :size, None] >= canvas.blocks[:, None, :size]) & (canvas.positions[:, None, :size] >= 0))[:, None]
-        visible |= (canvas.positions[:, :size] < 0)[:, None, :, None]
-        fresh, one = [], torch.zeros(1, dtype=torch.long)
-        session.denoiser.logits(canvas.ids[:, :size], canvas.positions[:, :size], visible, one, one, new=fresh)
+        positions, fresh, one = canvas.positions[:, :size], [], torch.zeros(1, dtype=torch.long)
+        visible = visibility(positions, canvas.blocks[:, :size], sees_future=False)
+        session.denoiser.logits(canvas.ids[:, :size], positions, visible, one, one, new=fresh)
         for stored, made in zip(session.store, fresh):
             for sequence, end in enumerate(start.tolist()):
                 first = int(canvas.pad[sequence])

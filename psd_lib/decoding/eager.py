@@ -3,8 +3,11 @@
 The window then spans the current block and `reach` further ones. One call scores all of them, and since a block never sees
 what comes later, the scores of the first block that a state leaves open are those that decoding block by block would see
 there: on them alone the policy acts, so `replay` stays exact. The scores of the blocks behind are stale, made before the
-blocks in front were complete; they only fill drafts, once a draft has filled the blocks in front. Blocks that enter the window with a walk
-across a boundary have no scores yet and are drafted from the next call on.
+blocks in front were complete; they only fill drafts, once a draft has filled the blocks in front. Blocks that enter the
+window with a walk across a boundary have no scores yet and are drafted from the next call on.
+
+Calls are never more than the policy's own. That they are never more than with drafts inside the block is no theorem (a
+longer walk starts the next drafts elsewhere); each call also runs `reach` more blocks per state.
 
 Example, width 2, reach 1, `_` masked, `|` the block boundary::
 
@@ -90,7 +93,9 @@ def open_canvas(denoiser: Denoiser, prompts: list[list[int]], config: DecodeConf
             "bidirectional, so finished blocks change with every commit; leave eager out."
         )
     if not getattr(config.cache, "wide", False):
-        raise UserError(f"cache {config.cache.name!r} does not fit eager drafting; use 'none' or 'exact_block', or leave eager out.")
+        raise UserError(
+            f"cache {config.cache.name!r} does not fit eager drafting; use 'none' or 'exact_block', or leave eager out."
+        )
     reach = min(config.builder.reach(width), -(-config.gen_length // width))
     return WideCanvas(denoiser, prompts, config.gen_length, width, absolute_blocks, device, reach)
 
