@@ -60,7 +60,9 @@ def test_cells_without_greedy_or_without_psd_are_left_out():
 def test_the_table_has_a_line_per_cell_and_counts_what_was_won():
     table = best.table(rows_of.prepare(two_models()), "t", "Title.")
     assert list(table.shown.model) == ["tiny", "other"] and list(table.shown.won) == ["yes", "no"]
-    assert "PSD has the higher TPF in 1 of 2 cells" in table.caption
+    assert "PSD has the higher TPF in 1 of 2 cells; in 1 where approximate" in table.caption
+    right = two_models().assign(correct=True)  # now the approximate rule, which is faster, keeps the accuracy too
+    assert "in 0 of 2 cells; in 2 where approximate" in best.table(rows_of.prepare(right), "t", "Title.").caption
     assert table.shown.iloc[1].PSD == "none" and table.shown.iloc[0]["TPF ratio"] == "1.50 [1.50, 1.50]"
 
 
@@ -75,4 +77,5 @@ def test_methods_are_told_apart_by_their_plugs():
     assert list(shown.loc["PSD (confidence)", ["policy", "drafts", "acceptor", "stop rule", "rule"]]) == ["confidence", "chain", "replay", "-", "exact, reconstructed"]
     assert list(shown.loc["SimSD", ["policy", "drafts", "acceptor", "second model", "models"]]) == ["left_to_right", "packed", "token_chain", "small", "tiny"]
     assert list(shown.loc["Prophet", ["policy", "drafts", "acceptor", "stop rule"]]) == ["top_k", "-", "-", "prophet"]
+    assert shown.loc["FDM", "rule"] == "approximate, reconstructed"  # with one branch it is greedy
     assert (shown.loc["LoPA", "settings"], shown.loc["greedy", "settings"], shown.loc["greedy", "models"]) == ("k=1, k=7", "-", "all")

@@ -199,6 +199,20 @@ def test_the_papers_table_has_the_papers_lines_in_its_order():
         "fdm(k=1)", "fdm(k=7)", "spiffy(d=3)", "psd(confidence 0.9, d=3)"]
 
 
+def test_experiments_that_a_tier_leaves_out_are_not_asked_for(monkeypatch):
+    from psd_lib import runs
+
+    parts = {"combined": rows(), "comparison": pd.DataFrame([row("lopa_1", i) for i in range(4)])}
+    asked = []
+    monkeypatch.setattr(runs, "experiment", lambda name, tier: asked.append(name) or parts[name])
+    monkeypatch.setattr(runs.Tier, "load", lambda name: runs.Tier(name, 4, experiments=("combined",) if name == "paper" else None))
+    assert len(rows_of.of("combined", "comparison", tier="mini")) == len(rows()) + 4
+    assert len(rows_of.of("combined", "comparison", tier="paper")) == len(rows())
+    assert asked == ["combined", "comparison", "combined"]
+    with pytest.raises(UserError, match="tier paper has none of the experiments comparison; it has combined"):
+        rows_of.of("comparison", tier="paper")
+
+
 def test_depth_zero_of_psd_is_its_policy():
     bare = CONFIGS["psd"].__class__.make("psd", depth=0)
     frame = rows_of.prepare(pd.DataFrame([row("psd", 0, config=bare), row("psd", 0)]))

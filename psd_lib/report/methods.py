@@ -15,7 +15,7 @@ def table(frame: pd.DataFrame, id: str, title: str) -> Table:
     every = rows_of.models(frame)
     records = []
     for family, part in frame.groupby("family", sort=False):
-        one, ran = part.iloc[0], rows_of.models(part)
+        one, ran = part.loc[part.depth.idxmax()], rows_of.models(part)
         records.append({"method": family, "decoder": one.decoder, **_plugs(one["decode"]), "rule": tables.rule(one), "second model": _second(one["decode"]),
                         "settings": ", ".join(dict.fromkeys(point for point in part.point if point)) or "-",
                         "models": "all" if ran == every else ", ".join(ran), "source": _source(one["decoder"])})

@@ -9,6 +9,8 @@ import pandas as pd
 from psd_lib.report.figures.style import RC, Plot, grid, look, model_looks, named, panels
 from psd_lib.report.tables import TPF_MEANS, cells, second
 
+MANY = 12  # families; beyond, some names are so long that five columns do not fit
+
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:
     """One row per (model, task, decoder) of prepared rows, with intervals; `frontier` marks the Pareto set of its task."""
@@ -34,7 +36,7 @@ def pareto(frame: pd.DataFrame, id: str, title: str) -> Plot:
             _labels(ax, part)
             ax.set_title(f"{ax.get_title()} (n = {part.n.min()})")
             ax.margins(x=0.12, y=0.12)
-        named(figure, axes, "tokens per forward (TPF)", "accuracy, %", columns=5)
+        named(figure, axes, "tokens per forward (TPF)", "accuracy, %", columns=5 if data.family.nunique() <= MANY else 3)
     caption = (f"{title} {TPF_MEANS}. Crosses: 95 % intervals (Wilson; bootstrap over items); grey: Pareto frontier of the "
                "point estimates; hollow: approximate acceptance rules. Labels: threshold, k or draft depth d." + second(frame))
     keep = ["model", "task", "decoder", "family", "point", "exact", "n", "accuracy", "accuracy_low", "accuracy_high",
