@@ -42,6 +42,8 @@ LOOKS = {
     "APD": ("#44525e", "$A$"), "Prophet": ("#1b9e77", "$P$"), "SchED": ("#1b9e77", "$T$"), "LoPA": ("#e7298a", "$L$"),
     "ETE": ("#e7298a", "$E$"), "FDM": ("#e7298a", "$F$"), "FDM-A": ("#e7298a", "$G$"), "Spiffy": ("#009e73", "$Y$"),
     "SSD": ("#66a61e", "$S$"), "FreeDave": ("#66a61e", "$V$"), "FreeDave (confidence)": ("#66a61e", "$U$"), "SimSD": ("#44525e", "$M$"),
+    "PSD (factor), order_swap": ("#56b4e9", "$1$"), "PSD (entropy bound), order_swap": ("#56b4e9", "$2$"),
+    "PSD (margin), order_swap": ("#56b4e9", "$3$"),
 }  # fmt: skip
 SPARE = (("#44525e", "d"), ("#a6761d", "8"), ("#66a61e", "H"), ("#7570b3", "1"), ("#e7298a", "2"), ("#1b9e77", "3"))
 RULES = {"subset": "*", "token_root": "h", "order_swap": ">", "calibrated": "$Y$", "mix_order": "v", "draft_model": "d", "eager": "8"}
@@ -152,6 +154,8 @@ def look(family: str) -> tuple[str, str]:
 
     A family that is not in the list gets one of the spare looks by its name, the same in every figure.
     """
+    if family in LOOKS:
+        return LOOKS[family]
     name, _, rule = family.partition(", ")
     colour, marker = LOOKS.get(name) or SPARE[zlib.crc32(name.encode()) % len(SPARE)]
     return colour, RULES.get(rule, marker)
