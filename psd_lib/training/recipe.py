@@ -232,6 +232,20 @@ SHIFTED = Recipe(
             full_attention=0.9,
             blocks=((0.0, {1: 0.05, 8: 0.3, 16: 0.25, 32: 0.4}),),
         ),
+        Stage(
+            "native blocks",
+            "block_diffusion",
+            steps=1200,
+            rate=0.0022,
+            last_rate=0.0,
+            warmup=30,
+            drills=0.1,
+            windows=0.7,
+            hide_numerals=True,
+            full_attention=0.95,
+            mixture=(0.6, 0.2, 0.2),
+            blocks=((0.0, {1: 0.05, 4: 0.1, 8: 0.45, 16: 0.2, 32: 0.2}),),
+        ),
     ),
 )
 
