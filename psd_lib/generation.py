@@ -116,8 +116,8 @@ def generate(model: Model, prompts: str | list[str] | list[list[int]], decoder: 
              index: list[int] | None = None, **options) -> Generation:  # fmt: skip
     """Decode prompts (text or token ids) with a decoder by name and its options, or with a ready `config`.
 
-    Options: policy, k, threshold, relaxed_threshold, radius, depth, tokens_per_level, acceptor, block_length,
-    gen_length, temperature, seed, cache, as far as the decoder has them. Batches are formed by prompt length and do not
+    Options: policy, builder, acceptor, stop and what these have (k, threshold, depth, eager, graph, ...), as far as the
+    decoder leaves them open, and block_length, gen_length, temperature, seed, cache. Batches are formed by prompt length and do not
     change the outputs; `index` numbers the prompts for the noise at temperature > 0 (0, 1, ... unless given). Raises
     UserError for unknown names, impossible values, and prompts that are empty, contain the mask token or do not fit the
     model's positions together with gen_length.

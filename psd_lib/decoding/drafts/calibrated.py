@@ -59,7 +59,7 @@ class Calibrated:
     def formulas(self) -> Graph:
         """The first `depth` formulas."""
         if self.depth > len(self.measured.graph):
-            raise UserError(f"graph {self.measured.name!r} has {len(self.measured.graph)} nodes, depth {self.depth} asks for more.")
+            raise UserError(f"graph {self.measured.name!r} has {len(self.measured.graph)} nodes, depth {self.depth} asks for more; use depth={len(self.measured.graph)} or less.")
         return self.measured.graph.first(self.depth)
 
     def begin(self, loop: Loop) -> BoundCalibrated:
