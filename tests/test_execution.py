@@ -75,7 +75,7 @@ def test_scores_keep_the_order_of_their_pairs():
 def published(task):
     """Distinct completions of the published rows with their scores."""
     found = {}
-    with gzip.open(ROOT / "data" / "results" / "mini" / "rows.jsonl.gz", "rt") as file:
+    with gzip.open(ROOT / "data" / "results" / "published" / "rows.jsonl.gz", "rt") as file:
         for row in map(json.loads, file):
             if row.get("task") == task:
                 found[row["example_id"], row["completion"]] = (row["correct"], row["reason"])

@@ -58,7 +58,7 @@ def test_files_are_byte_stable(frame, decoded, name, tmp_path, monkeypatch):
 
 def test_the_cited_tier_goes_to_figures(frame, tmp_path, monkeypatch):
     monkeypatch.setattr("psd_lib.paths.FIGURES", tmp_path)
-    figures.pareto(frame, "pareto", "T.").save("mini")
+    figures.pareto(frame, "pareto", "T.").save("published")
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".pdf", ".png", ".svg", ".txt"]
 
 

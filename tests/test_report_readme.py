@@ -24,9 +24,9 @@ def test_sections_are_replaced_and_the_rest_is_kept():
 
 def test_results_come_from_the_files_of_the_cited_tier(tmp_path, monkeypatch):
     monkeypatch.setattr("psd_lib.paths.RESULTS", tmp_path)
-    assert "No results of tier `mini`" in readme.results()
-    (tmp_path / "mini" / "tables").mkdir(parents=True)
-    (tmp_path / "mini" / "tables" / "40_headline.md").write_text("| a |\n| --- |\n| 1 |\n")
+    assert "No results of tier `published`" in readme.results()
+    (tmp_path / "published" / "tables").mkdir(parents=True)
+    (tmp_path / "published" / "tables" / "40_headline.md").write_text("| a |\n| --- |\n| 1 |\n")
     assert readme.results() == "| a |\n| --- |\n| 1 |"
 
 
@@ -35,8 +35,8 @@ def test_the_size_and_cost_of_a_run_come_from_its_rows(tmp_path, monkeypatch):
     assert readme.cost() == ""
     runs = {"p": {"commit": "0123456789abcdef", "dirty": False, "gpu": None, "cpu": "Some CPU", "threads": 2}}
     rows = [{**row, "provenance": "p", "model_ms": 60_000.0, "loop_ms": 0.0} for row in two_models().to_dict("records")]
-    store.publish(tmp_path / "mini" / "rows.jsonl.gz", rows, runs)
-    assert readme.cost() == ("The run behind every number here (`psd reproduce --tier mini`): 2 models, 1 tasks, 4 items of each task per model, 6 decoders, "
+    store.publish(tmp_path / "published" / "rows.jsonl.gz", rows, runs)
+    assert readme.cost() == ("The run behind every number here (`psd reproduce --tier published`): 2 models, 1 tasks, 4 items of each task per model, 6 decoders, "
                              "48 decoded answers in 48 minutes of decoding on Some CPU, 2 threads; code at commit 0123456789.")
 
 

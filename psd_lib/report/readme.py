@@ -17,8 +17,8 @@ from psd_lib.errors import UserError
 from psd_lib.report.table import folder_of
 from psd_lib.runs.reproduce import PUBLISHED
 from psd_lib.runs.store import read_published
+from psd_lib.runs.tiers import CITED
 
-TIER = "mini"
 FIGURE = "40_pareto"
 MARKER = re.compile(r"(<!-- begin: (?P<name>\w+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 
@@ -62,7 +62,7 @@ def results() -> str:
 
 def cost() -> str:
     """Size, machine and decoding time of the last published run, from its rows; empty where none is published."""
-    path = paths.RESULTS / TIER / PUBLISHED
+    path = paths.RESULTS / CITED / PUBLISHED
     if not path.is_file():
         return ""
     contents = read_published(path)
@@ -73,7 +73,7 @@ def cost() -> str:
     spent = f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
     machines = sorted({f"{run['gpu'] or run['cpu']}, {run['threads']} threads" for run in contents.provenance.values()})
     commits = sorted({str(run["commit"])[:10] + (" with changes" if run["dirty"] else "") for run in contents.provenance.values()})
-    return (f"The run behind every number here (`psd reproduce --tier {TIER}`): {rows.model.nunique()} models, {rows.task.nunique()} tasks, {count} items of each task per model, "
+    return (f"The run behind every number here (`psd reproduce --tier {CITED}`): {rows.model.nunique()} models, {rows.task.nunique()} tasks, {count} items of each task per model, "
             f"{rows.label.nunique()} decoders, {len(rows)} decoded answers in {spent} of decoding on {' and '.join(machines)}; code at commit {', '.join(commits)}.")
 
 
@@ -110,12 +110,12 @@ SECTIONS = {"figure": figure, "results": results, "claims": claims, "notebooks":
 
 
 def _table(id: str) -> str:
-    path = folder_of(TIER) / f"{id}.md"
+    path = folder_of(CITED) / f"{id}.md"
     return path.read_text(encoding="utf-8").strip() if path.is_file() else _missing()
 
 
 def _missing() -> str:
-    return f"*No results of tier `{TIER}` are committed yet; `make reproduce` writes them.*"
+    return f"*No results of tier `{CITED}` are committed yet; `make reproduce TIER={CITED}` writes them.*"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from psd_lib.errors import UserError
 from psd_lib.runs.config import TIERS, ExperimentConfig, digest, read_yaml
 
 SCOPE = "tier.yaml"
+CITED = "published"  # the tier whose rows, tables and figures are committed and stand in the README
 
 
 @dataclass(frozen=True)

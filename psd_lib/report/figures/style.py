@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from psd_lib import paths
 from psd_lib.errors import UserError
+from psd_lib.runs.tiers import CITED
 
 WIDTH = 7.0  # inches, the text width of a two-column page
 RC = {
@@ -110,7 +111,7 @@ def write(figure: Figure, path: Path) -> None:
 
 def folder_of(tier: str) -> Path:
     """Where the figures of a tier are kept."""
-    return paths.FIGURES if tier == "mini" else paths.RESULTS / tier / "figures"
+    return paths.FIGURES if tier == CITED else paths.RESULTS / tier / "figures"
 
 
 def panels(columns: int, height: float = 2.5, rows: int = 1, width: float = WIDTH, **options) -> tuple[Figure, list[Axes]]:
