@@ -14,6 +14,8 @@ from psd_lib.training.recipe import RECIPES
 
 NAMES = sorted(folder.parent.name for folder in MODELS.glob("*/config.json"))
 DIFFUSION = ["mini-dream", "mini-llada", "mini-sdar"]
+TASKS = ["mini-gsm", "mini-humaneval", "mini-mbpp"]
+TOO_LOW = {("mini-dream", "mini-gsm")}
 MIB = 1 << 20
 
 
@@ -57,16 +59,25 @@ def test_models_are_small_and_share_one_tokenizer():
     sizes = {name: sum(file.stat().st_size for file in (MODELS / name).iterdir()) for name in NAMES}
     assert max(sizes.values()) <= 12 * MIB and sum(sizes.values()) <= 40 * MIB
     assert len({(MODELS / name / "tokenizer.json").read_bytes() for name in NAMES}) == 1
+    assert sizes["mini-sdar-draft"] < sizes["mini-sdar"] / 2
 
 
-@pytest.mark.parametrize("task", ["mini-gsm", "mini-humaneval", "mini-mbpp"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_two_tokens_a_forward_are_within_reach(name, task):
     assert score(name, task, "confidence 0.9")["tpf"] >= 2.0
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", DIFFUSION)
+def test_greedy_leaves_room_to_lose_and_something_to_lose(name, task, request):
+    if (name, task) in TOO_LOW:
+        request.applymarker(pytest.mark.xfail(reason="trained too little for word problems", strict=True))
+    found = score(name, task, "greedy")
+    assert found["accuracy"] >= 0.70 and found["low"] <= 0.97
+
+
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_committing_eight_tokens_blindly_has_a_visible_price(name):
-    tasks = ("mini-gsm", "mini-humaneval", "mini-mbpp")
-    loss = [score(name, t, "greedy")["accuracy"] - score(name, t, "top-k 8")["accuracy"] for t in tasks]
+    loss = [score(name, t, "greedy")["accuracy"] - score(name, t, "top-k 8")["accuracy"] for t in TASKS]
     assert max(loss) >= 0.1

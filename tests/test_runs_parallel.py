@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import toy
@@ -49,6 +51,40 @@ def test_two_processes_decode_what_one_does(project):
     alone = collect(config, Tier("two", 2), project / "alone")
     assert found.rows.keys() == alone.rows.keys() and len(found.rows) == 8
     assert all(row["token_ids_hash"] == alone.rows[key]["token_ids_hash"] for key, row in found.rows.items())
+
+
+def test_workers_end_with_a_parent_that_is_killed(project):
+    endless = CONFIG.replace("gen_length: 12", "gen_length: 128")
+    (project / "data" / "configs" / "mine.yaml").write_text(endless)
+    environment = {**os.environ, "PSD_HOME": str(project), "PYTHONPATH": str(paths.ROOT), "OMP_NUM_THREADS": "1"}
+    (project / "script.py").write_text(SCRIPT.replace('Tier("two", 2)', 'Tier("many", 400)'))
+    parent = subprocess.Popen([sys.executable, project / "script.py"], env=environment)
+    try:
+        assert wait_for(lambda: list(project.glob("data/results/rows/*/*/*.jsonl")), 240)
+        workers = children(parent.pid)
+        assert workers
+    finally:
+        parent.kill()
+        parent.wait()
+    assert wait_for(lambda: not any(alive(pid) for pid in workers), 60)
+
+
+def children(pid):
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid):
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return bool(found)
 
 
 def test_only_small_models_share_the_cores():

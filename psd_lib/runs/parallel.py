@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 
 from psd_lib import paths
 from psd_lib.errors import UserError
@@ -30,7 +31,7 @@ def decode(tier: Tier, configs: Sequence[ExperimentConfig], workers: int | None 
             collect(config, tier)
         return
     context = get_context("spawn")
-    with reported(), ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with reported(), ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
         try:
             work = [pool.submit(decode_piece, tier, configs, *piece) for piece in pieces]
             for done in progress(as_completed(work), len(work), label="models x tasks"):
@@ -59,7 +60,14 @@ def decode_piece(tier: Tier, configs: Sequence[ExperimentConfig], task: str, mod
             collect(config, narrow)
 
 
-def _one_thread() -> None:
+def _begin() -> None:
     import torch
 
     torch.set_num_threads(1)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on for the rest of its piece."""
+    parent_process().join()
+    os._exit(1)
