@@ -51,7 +51,7 @@ def table(frame: pd.DataFrame, id: str, title: str) -> Table:
     published = cells(frame[frame.exact.astype(bool) | ~frame.decoder.isin(("psd", "spiffy"))])
     also = int(published.won.sum()) if len(published) else 0
     caption = (f"{title} PSD has the higher TPF in {won} of {len(data)} cells; in {also} where approximate acceptance in PSD and in its baseline Spiffy, which no paper "
-               "publishes, is left out. Fastest decoder at greedy's accuracy: at most {100 * MARGIN:.0f} point below it on the same "
+               f"publishes, is left out. Fastest decoder at greedy's accuracy: at most {100 * MARGIN:.0f} point below it on the same "
                f"items, or a paired 95 % interval within ±{100 * EQUIVALENT:.0f} points. PSD: drafts of {', '.join(BUILDERS)}, accepted by an exact rule; other: every other "
                "decoder without a second trained model, approximate acceptance in PSD included. Brackets: 95 % paired intervals (Bonett-Price for accuracy, bootstrap over "
                "items for ratios). Both sides are picked after the fact, so small ratios mean little.")

@@ -240,7 +240,7 @@ def _shown_summary(r: dict, second: bool) -> dict:
 
 def second(frame: pd.DataFrame) -> str:
     """What the caption says of second models; nothing where there is none."""
-    return f" `{SECOND}`: per answer, of a judge or a draft model, which TPF and `calls` leave out." if frame.second_nfe.any() else ""
+    return f" TPF and `calls` leave out a second model's (a judge's, a draft model's), which tables show as `{SECOND}`, per answer." if frame.second_nfe.any() else ""
 
 
 def _count(calls: float) -> str:
