@@ -85,7 +85,13 @@ def printer() -> Callable[[str], None]:
 
 @contextmanager
 def reported(show: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Let processes started inside report to a file, whose lines `show` gets as they come; unless given it prints below the bar."""
+    """Let processes started inside report to a file, whose lines `show` gets as they come; unless given it prints below the bar.
+
+    In a process that itself reports to such a file, they report to the same one unless `show` is given.
+    """
+    if show is None and os.environ.get(FILE_VARIABLE):
+        yield
+        return
     show = show or printer()
     with tempfile.TemporaryDirectory() as folder:
         file, done = Path(folder, "progress"), threading.Event()

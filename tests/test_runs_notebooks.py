@@ -9,6 +9,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from psd_lib.errors import UserError
 from psd_lib import paths
 from psd_lib.runs import Tier, notebooks, reproduce as job
+from psd_lib.runs.parallel import spread
 
 PARAMETERS = 'TIER: str = "smoke"\nN: int = 3\nSHARE: float = 0.5\nFAST: bool = True\nMANY: list[int] = [1]\nLOOSE = 1'
 
@@ -82,6 +83,29 @@ def test_a_failing_cell_is_one_sentence_and_leaves_the_last_good_copy(tmp_path):
         notebooks.execute(notebook(tmp_path, "{}['lost']"), output, {}, print)
     assert output.read_text() == good
     assert "Traceback" in output.with_suffix(".failed.ipynb").read_text()
+
+
+def test_two_notebooks_run_at_once_in_single_threaded_processes_and_report_what_they_do(tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    cell = "import os\nfrom psd_lib.progress import progress\nfor _ in progress(range(1), label=f'work {N}'): pass\n"
+    calls = []
+    for n in (1, 2):
+        path = notebook(tmp_path, cell + "print(N, os.environ['OMP_NUM_THREADS'])", name=f"{n}0_one")
+        calls.append((path, tmp_path / "out" / path.name, {"N": n}))
+    before = dict(os.environ)
+    spread(notebooks.execute, calls, 2, "notebooks")
+    assert dict(os.environ) == before
+    printed = [nbformat.read(output, as_version=4).cells[-1].outputs[0].text for _, output, _ in calls]
+    assert printed == ["1 1\n", "2 1\n"]
+    said = capfd.readouterr().err
+    assert "work 1: 1/1" in said and "work 2: 1/1" in said
+
+
+def test_a_failing_notebook_among_several_is_one_sentence(tmp_path):
+    calls = [(notebook(tmp_path, "{}['lost']", name="10_one"), tmp_path / "out" / "10_one.ipynb", {})]
+    calls.append((notebook(tmp_path, "print(1)", name="20_two"), tmp_path / "out" / "20_two.ipynb", {}))
+    with pytest.raises(UserError, match=r"10_one.ipynb failed with KeyError: 'lost'"):
+        spread(notebooks.execute, calls, 2, "notebooks")
 
 
 def test_the_job_refuses_before_it_runs_anything(tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def tradeoff(frame: pd.DataFrame) -> pd.DataFrame:
     records = []
     for model, part in rows_of.by_model(frame):
         for setting in part.setting.unique():
-            ours, base = part[part.setting == setting], rows_of.greedy(part, setting)
+            ours, base = rows_of.parts(part)[setting], rows_of.greedy(part, setting)
             if base is None:
                 continue
             both = rows_of.common(ours, base, scored=True)
@@ -102,7 +102,7 @@ def _answers(part: pd.DataFrame) -> Iterator[tuple[str, str, Estimate]]:
         setting = rows_of.find(part, family=family, depth=DEPTH)
         base = None if setting is None else rows_of.own_policy(part, setting)
         if base is not None:
-            both = rows_of.common(part[part.setting == setting], base)
+            both = rows_of.common(rows_of.parts(part)[setting], base)
             gain = stats.ratio_of_ratios((both.tokens_ours, both.nfe_ours), (both.tokens_base, both.nfe_base))
             yield f"drafts on {name}, d = {DEPTH}: TPF over {name} alone", gain.format(digits=2), gain
     data = tradeoff(part)

@@ -160,7 +160,7 @@ def _exactness(frame: pd.DataFrame, exact: bool) -> str:
         for setting in mine[(mine.depth > 0) & (mine.exact == exact)].setting.unique():
             base = rows_of.own_policy(mine, setting)
             if base is not None:
-                both = rows_of.common(mine[mine.setting == setting], base)
+                both = rows_of.common(rows_of.parts(mine)[setting], base)
                 counted = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
                 same, total = same + counted[0], total + counted[1]
         counts += [f"{same} of {total} ({model})"] if total else []

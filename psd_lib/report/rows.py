@@ -14,9 +14,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from psd_lib.errors import UserError
+from psd_lib.report.kept import per_frame
 
 NEEDED = ("config_hash", "model", "task", "decoder", "label", "decode", "exact", "example_id", "tokens",
           "token_ids_hash", "correct", "nfe", "rows", "query_tokens", "model_ms", "loop_ms")
@@ -142,16 +144,20 @@ def find(frame: pd.DataFrame, **wanted) -> str | None:
     return None if found.empty else found.setting.iloc[0]
 
 
+@per_frame
+def parts(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of every decoder under its `setting`, in the order of first appearance."""
+    return {str(setting): part for setting, part in frame.groupby("setting", sort=False)}
+
+
 def own_policy(frame: pd.DataFrame, setting: str) -> pd.DataFrame | None:
     """Rows of the same policy without drafts and stop rule, or None when they were not run."""
-    one = frame[frame.setting == setting].iloc[0]
-    return _first_setting(frame[(frame.policy_key == one.policy_key) & frame.plain])
+    return _reference(frame, "policy_key", setting)
 
 
 def greedy(frame: pd.DataFrame, setting: str) -> pd.DataFrame | None:
     """Rows of one-token-per-step decoding in the same context, or None when they were not run."""
-    one = frame[frame.setting == setting].iloc[0]
-    return _first_setting(frame[(frame.context_key == one.context_key) & frame.greedy])
+    return _reference(frame, "context_key", setting)
 
 
 def notes(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -174,15 +180,21 @@ def common(ours: pd.DataFrame, base: pd.DataFrame, scored: bool = False) -> pd.D
         scored: keep only items whose score exists on both sides (an infrastructure failure is no zero).
     """
     # By hand, because a table asks for hundreds of pairs and a merge costs more than everything else.
-    place = {key: at for at, key in enumerate(zip(*(base[name] for name in ITEM), strict=True))}
-    shared = sorted((key, at) for at, key in enumerate(zip(*(ours[name] for name in ITEM), strict=True)) if key in place)
-    mine, theirs = [at for _, at in shared], [place[key] for key, _ in shared]
-    sides = ((ours, mine, "ours"), (base, theirs, "base"))
-    both = pd.DataFrame({name: ours[name].to_numpy()[mine] for name in ITEM}
-                        | {f"{name}_{side}": rows[name].to_numpy()[at] for rows, at, side in sides for name in COMPARED})
+    (mine, left), (theirs, right) = _items(ours), _items(base)
+    shared = sorted(mine.keys() & theirs.keys())
+    sides = ((left, [mine[key] for key in shared], "ours"), (right, [theirs[key] for key in shared], "base"))
+    both = pd.DataFrame({name: [key[at] for key in shared] for at, name in enumerate(ITEM)}
+                        | {f"{name}_{side}": columns[name][at] for columns, at, side in sides for name in COMPARED})
     if scored:
         both = both[both.correct_ours.notna() & both.correct_base.notna()]
     return both.reset_index(drop=True)
+
+
+@per_frame
+def _items(rows: pd.DataFrame) -> tuple[dict[tuple, int], dict[str, np.ndarray]]:
+    """Where each item stands in one decoder's rows, and the `COMPARED` columns."""
+    place = {key: at for at, key in enumerate(zip(*(rows[name] for name in ITEM), strict=True))}
+    return place, {name: rows[name].to_numpy() for name in COMPARED}
 
 
 def _described(frame: pd.DataFrame, one_cache: bool) -> pd.DataFrame:
@@ -206,9 +218,20 @@ def _labels(frame: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def _first_setting(found: pd.DataFrame) -> pd.DataFrame | None:
-    """One decoder's rows, where several names stand for the same decoder (greedy, psd with depth 0)."""
-    return None if found.empty else found[found.setting == found.setting.iloc[0]]
+def _reference(frame: pd.DataFrame, key: str, setting: str) -> pd.DataFrame | None:
+    own, references = _references(frame)[key]
+    return parts(frame).get(references.get(own[setting]))
+
+
+@per_frame
+def _references(frame: pd.DataFrame) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    """Per key: what each setting has, and the first setting that stands for it, where several names stand for one decoder."""
+    first = frame.drop_duplicates("setting").set_index("setting")
+    found = {}
+    for key, stands in (("policy_key", "plain"), ("context_key", "greedy")):
+        usable = first[first[stands].astype(bool)].drop_duplicates(key)
+        found[key] = dict(first[key]), {value: str(setting) for setting, value in usable[key].items()}
+    return found
 
 
 def _name(policy: Mapping[str, Any], decode: Mapping[str, Any]) -> str:

@@ -78,7 +78,7 @@ def same_output(frame: pd.DataFrame, ours: dict) -> list[Evidence]:
     if base is None:
         return []
     found = []
-    for task, both in rows_of.common(frame[frame.setting == setting], base).groupby("task", sort=False):
+    for task, both in rows_of.common(rows_of.parts(frame)[setting], base).groupby("task", sort=False):
         same, n = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
         found.append(_evidence(task, stats.wilson(same, n), same == n, False, f"{same}/{n} equal"))
     return found
@@ -119,7 +119,7 @@ def stage_shape(frame: pd.DataFrame, ours: dict) -> list[Evidence]:
     late, early = (float((drafts * weight)[part].sum() / ((own + drafts) * weight)[part].sum()) for part in (own.index > 2, own.index <= 2))
     inner, grows = 1 < peak < steps.STAGES, late > early
     text = f"own step peaks in stage {peak} of {steps.STAGES}; drafts bring {early:.0%} of the tokens early and {late:.0%} late"
-    estimate = Estimate(late - early, float("nan"), float("nan"), int(frame[frame.setting == setting].shape[0]))
+    estimate = Estimate(late - early, float("nan"), float("nan"), len(rows_of.parts(frame)[setting]))
     return [_evidence("all tasks", estimate, inner and grows, inner or grows, text)]
 
 
@@ -171,7 +171,9 @@ def _later_gain(frame: pd.DataFrame, family: str, policy: str, depths: list[int]
         return []
     found = []
     for task, part in frame.groupby("task", sort=False):
-        columns = [part[part.setting == s].set_index("example_id") for s in settings]
+        if not set(settings) <= rows_of.parts(part).keys():
+            continue
+        columns = [rows_of.parts(part)[s].set_index("example_id") for s in settings]
         items = sorted(set.intersection(*(set(c.index) for c in columns)))
         data = tuple(np.array(c.loc[items, name], dtype=float) for c in columns for name in ("tokens", "nfe"))
         found.append((task, stats.bootstrap(data, _gain)))
@@ -187,7 +189,7 @@ def _pairs(frame: pd.DataFrame, ours: dict, base: dict, scored: bool = False) ->
     names = [rows_of.find(frame, **ours), rows_of.find(frame, **base)]
     if None in names:
         return []
-    both = rows_of.common(*(frame[frame.setting == name] for name in names), scored=scored)
+    both = rows_of.common(*(rows_of.parts(frame)[name] for name in names), scored=scored)
     return list(both.groupby("task", sort=False))
 
 

@@ -51,7 +51,7 @@ def contributions(frame: pd.DataFrame, setting: str, stages: int = STAGES) -> pd
     Raises:
         UserError: the decoder is not exact, or its policy was not run without drafts.
     """
-    ours, base = frame[frame.setting == setting], rows_of.own_policy(frame, setting)
+    ours, base = rows_of.parts(frame)[setting], rows_of.own_policy(frame, setting)
     one = ours.iloc[0]
     if not bool(one.exact) or base is None:
         raise UserError(f"stages of {one.label} need an exact rule and rows of its policy without drafts.")

@@ -6,13 +6,12 @@ verification counts as one call, and its rows are reported beside it.
 
 from __future__ import annotations
 
-import weakref
-
 import numpy as np
 import pandas as pd
 
 from psd_lib.report import rows as rows_of
 from psd_lib.report import stats
+from psd_lib.report.kept import per_frame
 from psd_lib.report.stats import Estimate
 from psd_lib.report.table import Table
 
@@ -24,7 +23,6 @@ RULES = ("`exact`: outputs provably the policy's own; `approximate`: not; `polic
 
 SECOND = "second model's calls"
 RECONSTRUCTED = "reconstructed"
-_KEPT: dict[int, tuple[weakref.ref, list[dict]]] = {}
 PAPER = ("greedy", "confidence", "LocalLeap", "LoPA", "ETE", "FDM", "Spiffy chain", "PSD (confidence)", "PSD (LocalLeap)")
 
 
@@ -91,18 +89,18 @@ def means(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def cells(frame: pd.DataFrame) -> list[dict]:
-    """The numbers of every decoder on every model and task; kept per frame, as the tables and figures of a notebook share one."""
-    known = _KEPT.get(id(frame))
-    if known is None or known[0]() is not frame:
-        parts = [part for _, part in frame.groupby(["model", "task"], sort=False)]
-        known = weakref.ref(frame, lambda _, at=id(frame): _KEPT.pop(at, None)), [summarise(part, setting) for part in parts for setting in part.setting.unique()]
-        _KEPT[id(frame)] = known
-    return [dict(record) for record in known[1]]
+    """The numbers of every decoder on every model and task."""
+    return [dict(record) for record in _cells(frame)]
+
+
+@per_frame
+def _cells(frame: pd.DataFrame) -> list[dict]:
+    return [summarise(part, setting) for _, part in frame.groupby(["model", "task"], sort=False) for setting in rows_of.parts(part)]
 
 
 def summarise(part: pd.DataFrame, setting: str) -> dict:
     """All numbers of one decoder on the items of `part`, unrounded; intervals as `<name>_low`, `<name>_high`."""
-    ours = part[part.setting == setting]
+    ours = rows_of.parts(part)[setting]
     one, scored = ours.iloc[0], ours[ours.correct.notna()]
     seconds = (ours.model_ms + ours.loop_ms).sum() / 1000
     record = {
@@ -130,7 +128,7 @@ def exactness(frame: pd.DataFrame, id: str, title: str) -> Table:
     records = []
     for model, part in rows_of.by_model(frame):
         for setting in part[~part.plain].setting.unique():
-            ours = part[part.setting == setting]
+            ours = rows_of.parts(part)[setting]
             one = ours.iloc[0]
             records.append({"model": model, "decoder": one.label, "depth": int(one.depth), "exact": bool(one.exact), "fidelity": one.fidelity,
                             **_against_policy(part, ours, setting)})

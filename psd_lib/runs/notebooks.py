@@ -57,8 +57,10 @@ def default(path: Path, name: str) -> str | None:
     return papermill.inspect_notebook(str(path)).get(name, {}).get("default")
 
 
-def execute(path: Path, output: Path, parameters: Mapping[str, Any], show: Callable[[str], None]) -> None:
+def execute(path: Path, output: Path, parameters: Mapping[str, Any], show: Callable[[str], None] | None = None) -> None:
     """Run a notebook in its own kernel and folder and write the executed copy; `show` gets its progress lines.
+
+    Unless `show` is given they are printed below the bar of this process, or reported to the one that started it.
 
     Raises UserError when a cell fails, naming the cell's error and the copy that holds the traceback.
     """

@@ -1,9 +1,10 @@
-"""Decoding what several experiments lack with one process per core: small models on a CPU leave a second thread idle."""
+"""One process per core where that is faster: small models and notebooks on a CPU leave a second thread idle."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
@@ -20,9 +21,9 @@ from psd_lib.runs.tiers import Tier
 def decode(tier: Tier, configs: Sequence[ExperimentConfig], workers: int | None = None) -> None:
     """Decode everything that `configs` lack at a tier; rows land where `collect` looks for them.
 
-    `workers` None: one per core where all models are embedded and there is no GPU, else this process alone. A model on a
+    `workers` None: as many as `default_workers` says. A model on a
     task is one piece of work, whatever the number of experiments that want it, so no two processes do the same.
-    Raises the first UserError of any worker, and one when a worker is killed; rows so far are kept.
+    Raises what `spread` raises; rows so far are kept.
     """
     pieces = list(dict.fromkeys((task, model) for config in configs for task in config.tasks for model in config.models))
     workers = min(default_workers(configs) if workers is None else workers, len(pieces))
@@ -30,14 +31,25 @@ def decode(tier: Tier, configs: Sequence[ExperimentConfig], workers: int | None 
         for config in configs:
             collect(config, tier)
         return
-    context = get_context("spawn")
-    with reported(), ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
+    spread(decode_piece, [(tier, configs, *piece) for piece in pieces], workers, "models x tasks")
+
+
+def spread(function: Callable[..., None], calls: Sequence[tuple], workers: int, label: str) -> None:
+    """Call `function`, one of a module's own, with each tuple of arguments, in `workers` single-threaded processes.
+
+    With one worker, in this process. Raises the first error of any call, and a UserError when a worker is killed.
+    """
+    if workers <= 1:
+        for call in progress(calls, label=label):
+            function(*call)
+        return
+    with reported(), ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool:
         try:
-            work = [pool.submit(decode_piece, tier, configs, *piece) for piece in pieces]
-            for done in progress(as_completed(work), len(work), label="models x tasks"):
+            work = [pool.submit(function, *call) for call in calls]
+            for done in progress(as_completed(work), len(work), label=label):
                 done.result()
         except BrokenProcessPool:
-            raise UserError("a decoding process was killed (out of memory?): rows so far are kept; run again to go on.") from None
+            raise UserError("a worker process was killed (out of memory?): rows so far are kept; run again to go on.") from None
         except BaseException:
             for child in active_children():
                 child.terminate()
@@ -61,9 +73,10 @@ def decode_piece(tier: Tier, configs: Sequence[ExperimentConfig], task: str, mod
 
 
 def _begin() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    # Also for the kernels of notebooks. A library that is loaded by now has read them, and must be told.
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from psd_lib import paths
 from psd_lib.errors import UserError
-from psd_lib.progress import printer, progress
 from psd_lib.runs import checks, estimate, notebooks
 from psd_lib.runs.config import ExperimentConfig, names
 from psd_lib.runs.experiments import collect
-from psd_lib.runs.parallel import decode
+from psd_lib.runs.parallel import decode, default_workers, spread
 from psd_lib.runs.store import Contents, Key, Row, publish, read_published
 from psd_lib.runs.tiers import Tier
 
@@ -47,18 +46,18 @@ def reproduce(tier: Tier, pattern: str = "*", in_place: bool = False, parameters
         if dry_run:
             return [f"nothing was decoded: the estimate is in {tier.folder / estimate.FILE}"]
     decode(tier, configs)
-    written = execute(tier, found, injected, in_place)
+    written = execute(tier, found, injected, in_place, default_workers(configs))
     if not parameters and found == notebooks.find():
         written += publish_tier(tier)
     return written
 
 
-def execute(tier: Tier, found: list[Path], injected: Mapping[str, Any], in_place: bool) -> list[str]:
-    """Run notebooks one after the other and say where the executed copies are."""
+def execute(tier: Tier, found: list[Path], injected: Mapping[str, Any], in_place: bool, workers: int = 1) -> list[str]:
+    """Run notebooks, `workers` at a time as their rows are there, and say where the executed copies are."""
     tier.save()
     folder = tier.folder / "notebooks"
-    for path in progress(found, label="notebooks"):
-        notebooks.execute(path, path if in_place else folder / path.name, injected, printer())
+    calls = [(path, path if in_place else folder / path.name, injected) for path in found]
+    spread(notebooks.execute, calls, min(workers, len(calls)), "notebooks")
     return [f"{len(found)} executed notebooks in {found[0].parent if in_place else folder}"]
 
 

@@ -39,7 +39,7 @@ def stages(frame: pd.DataFrame, settings: list[str], id: str, title: str) -> Plo
     parts = []
     for model, mine in rows_of.by_model(frame):
         for setting in settings:
-            label = mine[mine.setting == setting].label.iloc[0]
+            label = rows_of.parts(mine)[setting].label.iloc[0]
             parts.append(steps.contributions(mine, setting).assign(model=model, decoder=label))
     data = pd.concat(parts, ignore_index=True)
     with mpl.rc_context(RC):

@@ -79,6 +79,7 @@ class Plot:
         """The figure as PNG bytes."""
         buffer = io.BytesIO()
         with mpl.rc_context(RC):
+            _settle(self.figure)
             self.figure.savefig(buffer, format="png", **FILES["png"])
         return buffer.getvalue()
 
@@ -106,7 +107,15 @@ def write(figure: Figure, path: Path) -> None:
     if kind not in FILES:
         raise UserError(f"a figure cannot be saved as {path.name}; choose a name that ends in one of: {', '.join(FILES)}.")
     with mpl.rc_context(RC):
+        _settle(figure)
         figure.savefig(path, format=kind, **FILES[kind])
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once for all files that it is saved as: a layout measures every text, which costs as much as drawing."""
+    if figure.get_layout_engine() is not None:
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine("none")
 
 
 def folder_of(tier: str) -> Path:
