@@ -213,6 +213,20 @@ def test_experiments_that_a_tier_leaves_out_are_not_asked_for(monkeypatch):
         rows_of.of("comparison", tier="paper")
 
 
+def test_a_table_of_experiments_with_different_items_has_those_that_all_have(monkeypatch):
+    from psd_lib import runs
+
+    parts = {"combined": pd.DataFrame([row(name, i, task=task) for name in ("greedy", "psd") for i in range(4) for task in ("a", "b")]),
+             "comparison": pd.DataFrame([row("lopa_1", i, task="a") for i in (0, 2)])}  # fmt: skip
+    monkeypatch.setattr(runs, "experiment", lambda name, tier: parts[name])
+    frame = rows_of.of("combined", "comparison", tier="mini")
+    assert {key: sorted(part.example_id) for key, part in frame.groupby(["label", "task"])} == {
+        (label, task): [f"{task}/{i}" for i in ((0, 2) if task == "a" else range(4))]
+        for label, task in [("greedy", "a"), ("greedy", "b"), ("psd(confidence 0.9, d=3)", "a"), ("psd(confidence 0.9, d=3)", "b"), ("lopa(confidence 0.9, k=1)", "a")]
+    }  # fmt: skip
+    assert len(rows_of.of("combined", "comparison", tier="mini", same_items=False)) == 18
+
+
 def test_depth_zero_of_psd_is_its_policy():
     bare = CONFIGS["psd"].__class__.make("psd", depth=0)
     frame = rows_of.prepare(pd.DataFrame([row("psd", 0, config=bare), row("psd", 0)]))

@@ -88,6 +88,20 @@ def test_a_tier_can_be_cut_to_fewer_examples():
             Tier.load(bad)
 
 
+def test_one_experiment_can_have_more_items_unless_a_limit_is_asked_for(tmp_path):
+    (tmp_path / "tiers.yaml").write_text("odd: {limit: 2, limits: {spatial: 5}}\n")
+    tier = Tier.load("odd", tmp_path)
+    assert (tier.limit_of("spatial"), tier.limit_of("temporal")) == (5, 2)
+    assert tier.narrow(models=("mini-ar",)).limit_of("spatial") == 5
+    for cut, name in ((Tier.load("odd:3", tmp_path), "odd:3"), (tier.narrow(limit=3), "odd:3"), (tier.narrow(limit=2), "odd:2")):
+        assert cut.name == name
+        assert cut.limit_of("spatial") == cut.limit_of("temporal") == cut.limit
+    for wrong, sentence in (("{spatial: 0}", "must be a whole number"), ("[spatial]", "must give experiments a number each")):
+        (tmp_path / "tiers.yaml").write_text(f"odd: {{limits: {wrong}}}\n")
+        with pytest.raises(UserError, match=sentence):
+            Tier.load("odd", tmp_path)
+
+
 @pytest.mark.parametrize("limit", ["0", "yes", "1.5", "many"])
 def test_a_tier_file_with_a_wrong_limit_is_refused(tmp_path, limit):
     (tmp_path / "tiers.yaml").write_text(f"odd: {{limit: {limit}}}\n")

@@ -73,8 +73,11 @@ def merge(*experiments: pd.DataFrame) -> pd.DataFrame:
     return prepare(pd.concat(experiments, ignore_index=True).drop_duplicates(["config_hash", "example_id"]))
 
 
-def of(*names: str, tier: str) -> pd.DataFrame:
+def of(*names: str, tier: str, same_items: bool = True) -> pd.DataFrame:
     """Prepared rows of several experiments at a tier, without those that the tier leaves out.
+
+    A tier may give one experiment more items than another: `same_items` keeps those that all decoders of a model have in
+    a task, so that a table compares like with like.
 
     Raises:
         UserError: the tier has none of them.
@@ -85,7 +88,15 @@ def of(*names: str, tier: str) -> pd.DataFrame:
     here = [name for name in names if told is None or name in told]
     if not here:
         raise UserError(f"tier {tier} has none of the experiments {', '.join(names)}; it has {', '.join(told)}.")
-    return merge(*(runs.experiment(name, tier=tier) for name in here))
+    frame = merge(*(runs.experiment(name, tier=tier) for name in here))
+    return shared(frame) if same_items else frame
+
+
+def shared(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the items that every decoder of the model has in the task."""
+    cell = frame.groupby(["model", "task"])
+    ran = frame.groupby(ITEM).setting.transform("size")
+    return frame[ran == cell.setting.transform("nunique")].reset_index(drop=True)
 
 
 def models(frame: pd.DataFrame) -> list[str]:

@@ -81,8 +81,8 @@ def _tasks(tier: Tier, configs: Iterable[ExperimentConfig]) -> Iterator[str]:
 
 
 def _disk(tier: Tier, configs: Sequence[ExperimentConfig]) -> Iterator[str]:
-    decoders = sum(len(config.expand()) * len(config.models) * len(config.tasks) for config in configs)
-    needed = decoders * (tier.limit or 1500) * ROW_BYTES
+    rows = sum(len(config.expand()) * len(config.models) * len(config.tasks) * (tier.limit_of(config.name) or 1500) for config in configs)
+    needed = rows * ROW_BYTES
     place = paths.RESULTS
     while not place.exists():
         place = place.parent

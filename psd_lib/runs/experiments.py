@@ -69,7 +69,7 @@ def plan(config: ExperimentConfig, model: Source, task_name: str, tier: Tier) ->
     from psd_lib.decoding import DecodeConfig
 
     task = find_task(task_name, tier)
-    examples = task.load(config.split, tier.limit)
+    examples = task.load(config.split, tier.limit_of(config.name))
     common = defaults(task)
     decoders = [DecodeConfig.make(**_concrete({**common, **options}, model)) for options in config.expand(model.family)]
     return [Unit(model, task, config.split, decoder, examples) for decoder in decoders]

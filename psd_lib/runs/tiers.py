@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ CITED = "published"  # the tier whose rows, tables and figures are committed and
 class Tier:
     """How much of every experiment is run: the first `limit` examples of each task, None for all.
 
-    What else is set stands for what the experiments say: `models`, `tasks`, and `experiments` restricts them by name.
+    `limits` names experiments that take another number.     What else is set stands for what the experiments say: `models`, `tasks`, and `experiments` restricts them by name.
     `profile` is the benchmarks' protocol, `data_dir` a folder with their files, `dtype` what weights are loaded as.
     """
 
     name: str
     limit: int | None = None
+    limits: Mapping[str, int] | None = None
     models: tuple[str, ...] | None = None
     tasks: tuple[str, ...] | None = None
     experiments: tuple[str, ...] | None = None
@@ -35,9 +36,11 @@ class Tier:
     dtype: str = "float32"
 
     def __post_init__(self):
-        limit = self.limit
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-            raise UserError(f"limit of tier {self.name!r} must be a whole number of at least 1, not {limit!r}.")
+        if not isinstance(self.limits or {}, Mapping):
+            raise UserError(f"limits of tier {self.name!r} must give experiments a number each, not {self.limits!r}.")
+        for limit in (self.limit, *(self.limits or {}).values()):
+            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+                raise UserError(f"limit of tier {self.name!r} must be a whole number of at least 1, not {limit!r}.")
         for key in ("models", "tasks", "experiments"):
             value = getattr(self, key)
             if value is not None:
@@ -64,7 +67,7 @@ class Tier:
         if cut and not cut.isdecimal():
             raise UserError(f"Tier {name!r} must end in a whole number of examples after the colon.")
         try:
-            return cls(name, **{**values, **({"limit": int(cut)} if cut else {})})
+            return cls(name, **{**values, **({"limit": int(cut), "limits": None} if cut else {})})
         except TypeError:
             accepted = ", ".join(key for key in cls.__dataclass_fields__ if key != "name")
             raise UserError(f"Tier {base!r} must be a mapping of {accepted}, not {values!r}.") from None
@@ -73,14 +76,16 @@ class Tier:
         """This tier with other models, tasks, limit, ...; None changes nothing.
 
         The result has a name of its own, so its tables never replace those of this tier: `mini:8` where only the limit
-        differs, else e.g. `mini@3f2a1c` after the content.
+        differs, else e.g. `mini@3f2a1c` after the content. A limit is one for all experiments.
         """
-        changes = {key: value for key, value in changes.items() if value is not None and value != getattr(self, key)}
+        given = {key: value for key, value in changes.items() if value is not None}
+        given |= {"limits": None} if "limit" in given else {}
+        changes = {key: value for key, value in given.items() if value != getattr(self, key)}
         if not changes:
             return self
-        if set(changes) == {"limit"} and ":" not in self.name and "@" not in self.name:
-            return replace(self, name=f"{self.name}:{changes['limit']}", **changes)
         changed = replace(self, **changes)
+        if changes.keys() <= {"limit", "limits"} and ":" not in self.name and "@" not in self.name:
+            return replace(changed, name=f"{self.name}:{changed.limit}")
         base = self.name.partition(":")[0].partition("@")[0]
         return replace(changed, name=f"{base}@{digest(changed.values())[:6]}")
 
@@ -88,6 +93,10 @@ class Tier:
         """Everything but the name, as plain data without what is not set."""
         found = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
         return {key: value for key, value in found.items() if key != "name" and value is not None}
+
+    def limit_of(self, experiment: str) -> int | None:
+        """How many examples of each task an experiment takes, None for all."""
+        return (self.limits or {}).get(experiment, self.limit)
 
     @property
     def folder(self) -> Path:
