@@ -43,6 +43,12 @@ def test_every_figure_draws_and_holds_its_points(frame, decoded):
         assert plot.png().startswith(b"\x89PNG") and len(plot.data) and plot.caption.startswith("T. ")
 
 
+def test_pooled_panels_hold_all_items_of_a_model(frame):
+    plot = figures.pareto(pd.concat([frame, frame.assign(task="other", example_id="other/" + frame.example_id)]), "pareto", "T.", pooled=True)
+    assert set(plot.data.task) == {"all tasks"}
+    assert plot.data.n.tolist() == [2 * n for n in figures.pareto(frame, "pareto", "T.").data.n]
+
+
 @pytest.mark.parametrize("name", ["pareto", "heatmap"])  # vectors and text; an embedded raster image
 def test_files_are_byte_stable(frame, decoded, name, tmp_path, monkeypatch):
     written = []

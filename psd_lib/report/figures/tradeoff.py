@@ -24,20 +24,24 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def pareto(frame: pd.DataFrame, id: str, title: str) -> Plot:
-    """Accuracy against TPF, models x tasks panels: crosses are 95 % intervals, the grey step line is the frontier."""
-    data = points(frame)
+def pareto(frame: pd.DataFrame, id: str, title: str, pooled: bool = False) -> Plot:
+    """Accuracy against TPF, models x tasks panels: crosses are 95 % intervals, the grey step line is the frontier.
+
+    `pooled`: all items of a model in one panel, whatever their task. Where families are `MANY`, only the frontier has crosses.
+    """
+    data = points(frame.assign(task="all tasks") if pooled else frame)
+    many = data.family.nunique() > MANY
     with mpl.rc_context(RC):
         figure, axes = grid(data)
         for ax, part in axes:
             _frontier(ax, part[part.frontier])
             for family, series in part.groupby("family", sort=False):
-                _series(ax, family, series.sort_values("tpf"))
+                _series(ax, family, series.sort_values("tpf"), part.frontier if many else part.n > 0)
             _labels(ax, part)
             ax.set_title(f"{ax.get_title()} (n = {part.n.min()})")
             ax.margins(x=0.12, y=0.12)
-        named(figure, axes, "tokens per forward (TPF)", "accuracy, %", columns=5 if data.family.nunique() <= MANY else 3)
-    caption = (f"{title} {TPF_MEANS}. Crosses: 95 % intervals (Wilson; bootstrap over items); grey: Pareto frontier of the "
+        named(figure, axes, "tokens per forward (TPF)", "accuracy, %", columns=3 if many else 5)
+    caption = (f"{title} {TPF_MEANS}. Crosses{', on the frontier only' if many else ''}: 95 % intervals (Wilson; bootstrap over items); grey: Pareto frontier of the "
                "point estimates; hollow: approximate acceptance rules. Labels: threshold, k or draft depth d." + second(frame))
     keep = ["model", "task", "decoder", "family", "point", "exact", "n", "accuracy", "accuracy_low", "accuracy_high",
             "tpf", "tpf_low", "tpf_high", "frontier"]
@@ -72,13 +76,13 @@ def ledger(frame: pd.DataFrame, id: str, title: str) -> Plot:
     return Plot(id, caption, data, figure)
 
 
-def _series(ax, family: str, series: pd.DataFrame) -> None:
+def _series(ax, family: str, series: pd.DataFrame, crossed: pd.Series) -> None:
     colour, marker = look(family)
-    exact = bool(series.exact.all())
-    spread = [[series.tpf - series.tpf_low, series.tpf_high - series.tpf],
-              [100 * (series.accuracy - series.accuracy_low), 100 * (series.accuracy_high - series.accuracy)]]
+    exact, known = bool(series.exact.all()), series[crossed.loc[series.index]]
+    spread = [[known.tpf - known.tpf_low, known.tpf_high - known.tpf],
+              [100 * (known.accuracy - known.accuracy_low), 100 * (known.accuracy_high - known.accuracy)]]
     xerr, yerr = (np.nan_to_num(np.array(s, dtype=float)) for s in spread)
-    ax.errorbar(series.tpf, 100 * series.accuracy, xerr=xerr, yerr=yerr, color=colour, alpha=0.35, fmt="none", linewidth=0.8)
+    ax.errorbar(known.tpf, 100 * known.accuracy, xerr=xerr, yerr=yerr, color=colour, alpha=0.35, fmt="none", linewidth=0.8)
     ax.plot(series.tpf, 100 * series.accuracy, color=colour, marker=marker, linestyle="-" if exact else ":", label=family,
             markerfacecolor=colour if exact else "white")
 
