@@ -10,7 +10,7 @@ import psd_lib
 from psd_lib.decoding.caches import visibility
 from psd_lib.paths import MODELS
 from psd_lib.training.card import card
-from psd_lib.training.recipe import RECIPES
+from psd_lib.training.recipes import RECIPES
 
 NAMES = sorted(folder.parent.name for folder in MODELS.glob("*/config.json"))
 DIFFUSION = ["mini-dream", "mini-llada", "mini-sdar"]

@@ -20,7 +20,8 @@ from psd_lib.models.loading import locate
 from psd_lib.training.batches import examples
 from psd_lib.training.card import write_card
 from psd_lib.training.export import export
-from psd_lib.training.recipe import RECIPES, Recipe
+from psd_lib.training.recipe import Recipe
+from psd_lib.training.recipes import RECIPES
 from psd_lib.training.tokenizer import train_tokenizer
 from psd_lib.training.trainer import Trainer
 
