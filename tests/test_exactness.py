@@ -2,8 +2,8 @@
 
 In double precision, where the shape of a call cannot turn a near tie: what is tested is the decoder, not the rounding. The
 fast tests take one prompt of each task and two blocks. `pytest -m slow tests/test_exactness.py -k mini-llada` takes 210
-prompts in full length through every policy and depth of one model; without `-k` through all three. That
-is long on two cores, above all for the bidirectional models; a GPU is used when there is one.
+prompts through every policy and depth of one model; without `-k` through all three. The slow tests decode the first 32
+tokens, 64 where a block has 32, which is half an hour to an hour a model on two cores; a GPU is used when there is one.
 """
 
 from dataclasses import replace
@@ -19,13 +19,17 @@ from psd_lib.paths import MODELS
 NAMES = ("mini-dream", "mini-llada", "mini-sdar")
 POLICIES = {"top_k": {"k": 1}, "confidence": {}, "local_leap": {}, "left_to_right": {"k": 1}}
 DEPTHS = [{"depth": depth} for depth in (1, 3, 5, 7)]
-SLOW = {"batch_size": 35, "gen_length": None}
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def model(request):
     assert (MODELS / request.param / "config.json").is_file(), "the embedded models belong to the repository"
     return psd_lib.load(request.param, dtype="float64")
+
+
+def slow(model) -> int:
+    """How many tokens the slow tests decode: several blocks."""
+    return max(32, 2 * model.block_length)
 
 
 def builders(model) -> list[dict]:
@@ -35,7 +39,7 @@ def builders(model) -> list[dict]:
 
 
 def check(model, per_task: int, policy: str, drafts: list[dict], temperature: float = 0.0, batch_size: int = 35,
-          gen_length: int | None = 16) -> int:  # fmt: skip
+          gen_length: int = 16) -> int:  # fmt: skip
     """Compare every choice of drafts with the bare policy on validation items; return how many outputs were compared.
 
     The bare policy runs without a cache; with drafts, finished blocks are stored where the model allows it.
@@ -45,7 +49,7 @@ def check(model, per_task: int, policy: str, drafts: list[dict], temperature: fl
     for name in tasks.embedded():
         task = tasks.get(name)
         prompts = [example.prompt for example in task.load("validation", per_task)]
-        options = {"policy": policy, **POLICIES[policy], "gen_length": gen_length or task.gen_length, "temperature": temperature, "seed": 1}
+        options = {"policy": policy, **POLICIES[policy], "gen_length": gen_length, "temperature": temperature, "seed": 1}
         bare = psd_lib.generate(model, prompts, config=DecodeConfig.make("psd", depth=0, **options), batch_size=batch_size)
         for chosen in drafts:
             drafted = DecodeConfig.make("psd", **chosen, **options, cache=cache)
@@ -70,20 +74,20 @@ def test_replay_is_exact_with_noise_and_with_drafts_that_are_no_chain(model):
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 def test_replay_is_exact_on_210_prompts(model, policy):
-    assert check(model, 70, policy, DEPTHS, **SLOW) == 210 * len(DEPTHS)
+    assert check(model, 70, policy, DEPTHS, gen_length=slow(model)) == 210 * len(DEPTHS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 def test_replay_is_exact_at_temperature_on_21_prompts(model, policy):
-    assert check(model, 7, policy, DEPTHS, temperature=0.7, **SLOW) == 21 * len(DEPTHS)
+    assert check(model, 7, policy, DEPTHS, temperature=0.7, gen_length=slow(model)) == 21 * len(DEPTHS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_replay_is_exact_with_every_builder_on_21_prompts(model, policy, temperature):
-    assert check(model, 7, policy, builders(model), temperature=temperature, **SLOW) == 21 * len(builders(model))
+    assert check(model, 7, policy, builders(model), temperature=temperature, gen_length=slow(model)) == 21 * len(builders(model))
 
 
 def test_the_exact_cache_decides_what_no_cache_decides():
