@@ -4,7 +4,7 @@ from report_rows import CONFIGS, everything, row, rows, two_models
 
 from psd_lib.errors import UserError
 from psd_lib.report import rows as rows_of
-from psd_lib.report import tables
+from psd_lib.report import naming, tables
 from psd_lib.report.table import Table
 
 
@@ -137,7 +137,7 @@ def test_families_name_the_method_and_the_plugs_that_are_not_its_usual_ones():
     assert set(frame[frame.family == "LoPA"].point) == {"k=1", "k=7"}
     assert set(frame[frame.trained].family) == {"APD", "SimSD", "PSD (confidence), draft_model"}
     eager = {**CONFIGS["freedave"].to_dict(), "builder": {"name": "chain", "depth": 3, "tokens_per_level": 1, "eager": True}}
-    assert rows_of.describe(eager)["family"] == "FreeDave (confidence), eager"
+    assert naming.describe(eager)["family"] == "FreeDave (confidence), eager"
 
 
 def test_a_graph_belongs_to_its_model_as_a_cache_plan_does():

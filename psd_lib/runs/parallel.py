@@ -21,8 +21,8 @@ from psd_lib.runs.tiers import Tier
 def decode(tier: Tier, configs: Sequence[ExperimentConfig], workers: int | None = None) -> None:
     """Decode everything that `configs` lack at a tier; rows land where `collect` looks for them.
 
-    `workers` None: as many as `default_workers` says. A model on a
-    task is one piece of work, whatever the number of experiments that want it, so no two processes do the same.
+    `workers` None: as many as `default_workers` says. A model on a task is one piece of work, whatever the number of
+    experiments that want it, so no two processes do the same.
     Raises what `spread` raises; rows so far are kept.
     """
     pieces = list(dict.fromkeys((task, model) for config in configs for task in config.tasks for model in config.models))
