@@ -44,6 +44,16 @@ def test_invariant_15_holds_for_every_family_that_exact_block_fits(family, depth
     assert cached.ledger.query_tokens < plain.ledger.query_tokens / 2
 
 
+@pytest.mark.parametrize("cache", ["none", "exact_block"])
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if not family.sees_future])
+def test_what_an_answer_costs_does_not_depend_on_its_batch(family, cache):
+    model, prompts = tiny_model(3, 1 if family == "qwen3" else 8, family=family), make_prompts(3)
+    options = {"policy": "confidence", "depth": 3, "gen_length": 24, "threshold": 0.7, "cache": cache}
+    together, alone = (psd_lib.generate(model, prompts, batch_size=size, **options) for size in (8, 1))
+    assert len({len(prompt) for prompt in prompts}) > 1
+    assert [s.query_tokens for s in together] == [s.query_tokens for s in alone]
+
+
 def test_exact_block_scores_equal_those_without_a_cache():
     model, prompts = tiny_model(1), make_prompts(5)
     options = {"policy": "confidence", "depth": 3, "gen_length": 30, "record_scores": True}

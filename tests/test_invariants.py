@@ -283,7 +283,7 @@ def test_invariant_15_batch_composition_does_not_change_outputs(model):
     together = psd_lib.generate(model, prompts, config=config("confidence", temperature=0.5), batch_size=9)
     for size in (1, 4):
         for one, other in zip(together, psd_lib.generate(model, prompts, config=config("confidence", temperature=0.5), batch_size=size)):
-            assert (one.tokens, one.nfe, one.rows) == (other.tokens, other.nfe, other.rows)
+            assert (one.tokens, one.nfe, one.rows, one.query_tokens) == (other.tokens, other.nfe, other.rows, other.query_tokens)
 
 
 def test_the_ledger_adds_up(model):

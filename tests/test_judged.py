@@ -71,7 +71,7 @@ def test_the_judges_calls_are_counted_apart():
     judged = [forward for forward in ledger.forwards if forward.model]
     assert {forward.model for forward in judged} == {judge.name} and ledger.second_nfe == len(judged) == ledger.nfe
     assert ledger.nfe == max(sequence.nfe for sequence in out)
-    assert ledger.second_query_tokens == sum(forward.sequences * 19 for forward in judged)
+    assert ledger.second_query_tokens == sum(s.second_nfe * (length + 16) for s, length in zip(out, (2, 3), strict=True))
 
 
 def test_judges_that_cannot_judge_are_refused():

@@ -47,6 +47,7 @@ class Answer:
     """Logits `[n, V]` for the n True entries of `wanted` in order, and what the call cost.
 
     `query` and `key` are tokens per sequence `[S]` (host): those that ran, and those that they could see, over its rows.
+    Padding is not counted, so they are the same in any batch.
     """
 
     logits: Tensor
@@ -97,9 +98,10 @@ class FullForward:
         needed = ask.wanted.any(-1)
         rows, where = needed.nonzero(), ask.wanted.nonzero()
         start = ask.start[:, None] + canvas.width * ask.complete
-        size = canvas.end
+        size, own = canvas.end, canvas.end
         if not self.denoiser.sees_future:
-            size = min(size, int(start[needed].max()) + canvas.span)
+            own = ((start * needed).amax(-1) + canvas.span).clamp(max=canvas.end)
+            size = int(own.max())
         number = torch.full(needed.shape, -1)
         number[needed] = torch.arange(len(rows))
         row = number[where[:, 0], where[:, 1]]
@@ -110,7 +112,7 @@ class FullForward:
         positions = canvas.positions[sequence, :size]
         visible = visibility(positions, sight(self.denoiser, canvas, sequence, begin, size), self.denoiser.sees_future)
         logits = self.denoiser.logits(ids, positions, visible, row, column)
-        tokens = needed.sum(-1) * size
+        tokens = needed.sum(-1) * canvas.real(own)
         return Answer(logits, tokens, tokens)
 
     def settle(self, node: Tensor) -> None:

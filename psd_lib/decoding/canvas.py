@@ -40,7 +40,7 @@ class Canvas:
         ids[:, self.prompt_end : self.end] = denoiser.mask_id
         for row, prompt in zip(ids, prompts):
             row[self.prompt_end - len(prompt) : self.prompt_end] = torch.tensor(prompt)
-        pad = self.prompt_end - lengths
+        pad = self.padding = self.prompt_end - lengths
         columns = torch.arange(ids.shape[1])
         positions = columns - pad[:, None]
         if absolute_blocks:
@@ -51,6 +51,10 @@ class Canvas:
         self.ids, self.positions, self.blocks = ids.to(device), positions.to(device), blocks.to(device)
         self.start, self.pad = start.to(device), pad.to(device)
         self.done = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+
+    def real(self, end: Tensor | int) -> Tensor:
+        """How many columns before `end` hold a sequence's own tokens, int64 `[S]` on the host: padding costs, but is no token."""
+        return end - self.padding
 
     def columns(self, ahead: int = 0) -> Tensor:
         """Columns of each sequence's window, `[S, W]`; `ahead` = 1 is the next block."""

@@ -86,7 +86,8 @@ class PackedForward:
 
     def _prefill(self, ask: Ask) -> Answer:
         canvas = self.canvas
-        size = min(canvas.end, int(ask.start.max()) + canvas.span)
+        own = (ask.start + canvas.span).clamp(max=canvas.end)
+        size = int(own.max())
         where = ask.wanted.nonzero()
         row, column = to_device(canvas.ids.device, where[:, 0], ask.start[where[:, 0]] + where[:, 2])
         positions = canvas.positions[:, :size]
@@ -96,7 +97,7 @@ class PackedForward:
         logits = self.denoiser.logits(canvas.ids[:, :size], positions, visible, row, column, new=made)
         spare = canvas.ids.shape[1] - size
         self.store = [tuple(torch.nn.functional.pad(part, (0, 0, 0, spare)) for part in layer) for layer in made]
-        tokens = torch.full_like(ask.start, size)
+        tokens = canvas.real(own)
         return Answer(logits, tokens, tokens)
 
     def _keep(self, start: Tensor) -> None:
@@ -118,7 +119,8 @@ class PackedForward:
     def _packed(self, ask: Ask) -> Answer:
         canvas, width = self.canvas, self.canvas.width
         layout, slot, counts = self._lay_out(ask)
-        lead = self.denoiser.shift and bool((ask.wanted[..., 0] & ~ask.complete).any())
+        leads = (ask.wanted[..., 0] & ~ask.complete).any(-1) & self.denoiser.shift
+        lead = bool(leads.any())
         tokens, positions, real = self._fill(ask.tokens, layout, lead)
         past = int(ask.start[counts > 0].max())
         rows = layout.sequence
@@ -135,8 +137,8 @@ class PackedForward:
         stored = [(keys[rows, :, :past], values[rows, :, :past]) for keys, values in self.store]
         visible = self._visible(layout, real, past, lead)
         logits = self.denoiser.logits(tokens, positions, visible, row, column, stored, self.made)
-        query = counts * width + lead * (counts > 0)
-        return Answer(logits, query, query + ask.start * (counts > 0))
+        query = counts * width + leads
+        return Answer(logits, query, query + canvas.real(ask.start) * (counts > 0))
 
     def _visible(self, layout: Layout, real: Tensor, past: int, lead: bool) -> Tensor:
         """What the packed queries see of the stored columns and of each other, bool `[A, 1, Q, past + Q]`.

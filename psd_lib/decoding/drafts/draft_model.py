@@ -111,7 +111,7 @@ class Drafting:
         visible = visibility(positions, sight(denoiser, canvas, sequence, canvas.start[sequence], size), denoiser.sees_future)
         row = torch.arange(len(sequence), device=ids.device).repeat_interleave(canvas.width)
         with self.loop.recorder.call("draft", asked[:, None], model=self.draft.name) as call:
-            call.query = call.key = asked * size
+            call.query = call.key = asked * canvas.real(size)
             logits = denoiser.logits(ids, positions, visible, row, columns.clamp(max=size - 1).flatten())
         return ban(logits, canvas.mask_id, denoiser.vocab_size).reshape(len(sequence), canvas.width, -1), sequence
 

@@ -145,7 +145,8 @@ class PackedRow:
         device = canvas.ids.device
         packed = (ask.wanted.any(-1) & ~ask.complete).any(-1)
         whole = ask.wanted.any(-1) & ask.complete
-        size = min(canvas.end, int((ask.start + width * (1 + whole.any(-1))).max()))
+        own = (ask.start + width * (1 + whole.any(-1))).clamp(max=canvas.end)
+        size = int(own.max())
         rows = [packed.nonzero()[:, 0], *whole.nonzero().unbind(1)]
         of_packed, of_whole, node = to_device(device, *rows)
         ids, positions, visible = self._rows(ask.tokens, of_packed, of_whole, node, size)
@@ -158,7 +159,7 @@ class PackedRow:
         column = torch.where(done, ask.start[where[:, 0]], size) + width + where[:, 2]
         logits = self.denoiser.logits(ids, positions, visible, *to_device(device, row, column))
         self._keep(logits, where, done)
-        query = packed * (size + 2 * width) + whole.sum(-1) * (size + 2 * width)
+        query = (packed + whole.sum(-1)) * (canvas.real(own) + 2 * width)
         return Answer(logits, query, query)
 
     def settle(self, node: Tensor) -> None:

@@ -110,7 +110,7 @@ class Judging:
         row = torch.arange(len(sequence), device=ids.device).repeat_interleave(width)
         column = columns[sequence].clamp(max=canvas.end - 1).flatten()
         with loop.recorder.call("judge", loop.asked[:, None], model=self.rule.judge.name) as call:
-            call.query = call.key = loop.asked * canvas.end
+            call.query = call.key = loop.asked * canvas.real(canvas.end)
             logits = judge.logits(ids, positions, visible, row, column)
         opinion = ban(logits, canvas.mask_id, judge.vocab_size).log_softmax(-1).reshape(len(sequence), width, -1)
         mixed = self.rule.ratio * self.diffusion[sequence] + (1 - self.rule.ratio) * opinion
