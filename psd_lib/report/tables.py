@@ -51,7 +51,7 @@ def main(frame: pd.DataFrame, id: str, title: str) -> Table:
                "where the paired 95 % interval (Bonett-Price) excludes 0. 95 % intervals are at most "
                f"±{100 * widest['accuracy']:.1f} points (accuracy, Wilson) and ±{widest['tpf']:.2f} (TPF, bootstrap over items) wide; each one stands in the data. "
                "Means over tasks, and over models, are means of the cells, all with the same weight; costs are sums over all answers. "
-               "`queries`: tokens that run through the model. `same output`: completions that equal, token for token, that of the same policy without drafts. "
+               "`queries`: tokens that run through the model, padding left out. `same output`: completions that equal, token for token, that of the same policy without drafts. "
                f"{RULES}." + second(frame))
     return Table(id, caption, pd.concat([records, mean], ignore_index=True), pd.DataFrame(lines), timed=("tokens/s",), notes=rows_of.notes(frame))
 
