@@ -21,7 +21,7 @@ CITED = "published"  # the tier whose rows, tables and figures are committed and
 class Tier:
     """How much of every experiment is run: the first `limit` examples of each task, None for all.
 
-    `limits` names experiments that take another number.     What else is set stands for what the experiments say: `models`, `tasks`, and `experiments` restricts them by name.
+    `limits` names experiments that take another number. What else is set stands for what the experiments say: `models`, `tasks`, and `experiments` restricts them by name.
     `profile` is the benchmarks' protocol, `data_dir` a folder with their files, `dtype` what weights are loaded as.
     """
 

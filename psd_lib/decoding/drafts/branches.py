@@ -5,7 +5,7 @@ They belong to the acceptors of `psd_lib.decoding.acceptance.branches`; with `re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -22,8 +22,28 @@ if TYPE_CHECKING:
     from psd_lib.decoding.loop import Loop
 
 
+class Branches:
+    """What builders of `k` branches share: how many states they guess, and how they are written."""
+
+    k: int
+
+    @property
+    def depth(self) -> int:
+        """Guessed states above node 0."""
+        return self.k
+
+    def describe(self) -> dict[str, float]:
+        """The fields, and the number of guessed states under the name that all builders share."""
+        return asdict(self) | {"depth": self.depth}
+
+    @property
+    def label(self) -> str:
+        """`k=3`."""
+        return f"k={self.k}"
+
+
 @dataclass(frozen=True)
-class Lookahead:
+class Lookahead(Branches):
     """LoPA (arXiv 2512.16229): the anchor (node 0) and `k` branches, each with one of the `k` most confident positions more.
 
     Example, k = 2, `_` masked::
@@ -55,23 +75,9 @@ class Lookahead:
         tokens = torch.where(filled, stale.token[:, None], node0[:, None])
         return Drafts(tokens, node <= masked.sum(-1, keepdim=True), (node > 0).long().expand(len(node0), -1))
 
-    @property
-    def depth(self) -> int:
-        """Guessed states above node 0."""
-        return self.k
-
-    def describe(self) -> dict[str, int]:
-        """The fields, and the number of guessed states under the name that all builders share."""
-        return {"k": self.k, "depth": self.depth}
-
-    @property
-    def label(self) -> str:
-        """`k=3`."""
-        return f"k={self.k}"
-
 
 @dataclass(frozen=True)
-class Candidates:
+class Candidates(Branches):
     """FDM (arXiv 2512.04135), reconstructed: the `k` most confident positions as rival single commits of the present state.
 
     Node 0 is the policy's own commit, the best position under `top_k(1)`; the other nodes hold a rival *instead* of it, so
@@ -110,10 +116,6 @@ class Candidates:
         """Guessed states beside node 0."""
         return self.k - 1
 
-    def describe(self) -> dict[str, float]:
-        """The fields, and the number of guessed states under the name that all builders share."""
-        return {"k": self.k, "gamma": self.gamma, "depth": self.depth}
-
     @property
     def label(self) -> str:
         """`k=3`, with the pruning bound where there is one."""
@@ -142,7 +144,7 @@ class BoundCandidates:
 
 
 @dataclass(frozen=True)
-class Explore:
+class Explore(Branches):
     """ETE (arXiv 2511.21103), reconstructed: where a step took few positions, try `k` tokens at the least certain one.
 
     Node 0 is the policy's step (exploit). Where it took fewer than `enough` positions, branch j adds the j-th most likely
@@ -175,20 +177,6 @@ class Explore:
         """Other tokens than the best are needed: the session notes them."""
         loop.session = Ranked(loop.session, loop.denoiser, loop.canvas, self.k)
         return BoundExplore(self, loop.session)
-
-    @property
-    def depth(self) -> int:
-        """Guessed states above node 0."""
-        return self.k
-
-    def describe(self) -> dict[str, int]:
-        """The fields, and the number of guessed states under the name that all builders share."""
-        return {"k": self.k, "enough": self.enough, "depth": self.depth}
-
-    @property
-    def label(self) -> str:
-        """`k=3`."""
-        return f"k={self.k}"
 
 
 class BoundExplore:
