@@ -1,6 +1,7 @@
 """Experiments as data: what a file means and what is refused."""
 
 import pytest
+import yaml
 
 from psd_lib import tasks
 from psd_lib.decoding import DecodeConfig
@@ -98,6 +99,19 @@ def test_one_experiment_can_have_more_items_unless_a_limit_is_asked_for(tmp_path
         assert cut.limit_of("spatial") == cut.limit_of("temporal") == cut.limit
     for wrong, sentence in (("{spatial: 0}", "must be a whole number"), ("[spatial]", "must give experiments a number each")):
         (tmp_path / "tiers.yaml").write_text(f"odd: {{limits: {wrong}}}\n")
+        with pytest.raises(UserError, match=sentence):
+            Tier.load("odd", tmp_path)
+
+
+def test_one_experiment_can_have_other_tasks_unless_tasks_are_asked_for(tmp_path):
+    (tmp_path / "tiers.yaml").write_text("odd: {tasks: [mini-gsm, mini-mbpp], tasks_of: {spatial: [mini-mbpp]}}\n")
+    tier, spatial, temporal = Tier.load("odd", tmp_path), ExperimentConfig.load("spatial"), ExperimentConfig.load("temporal")
+    assert tier.apply(spatial).tasks == ("mini-mbpp",) and tier.apply(temporal).tasks == ("mini-gsm", "mini-mbpp")
+    assert tier.narrow(models=("mini-ar",)).apply(spatial).tasks == ("mini-mbpp",)
+    assert tier.narrow(tasks=("mini-gsm",)).apply(spatial).tasks == ("mini-gsm",)
+    assert Tier("again", **yaml.safe_load(yaml.safe_dump(tier.values()))).apply(spatial) == tier.apply(spatial)
+    for wrong, sentence in (("[spatial]", "a list of tasks each"), ("{spatial: mini-mbpp}", "tasks_of spatial of tier 'odd' must be a list")):
+        (tmp_path / "tiers.yaml").write_text(f"odd: {{tasks_of: {wrong}}}\n")
         with pytest.raises(UserError, match=sentence):
             Tier.load("odd", tmp_path)
 

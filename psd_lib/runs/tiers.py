@@ -21,7 +21,8 @@ CITED = "published"  # the tier whose rows, tables and figures are committed and
 class Tier:
     """How much of every experiment is run: the first `limit` examples of each task, None for all.
 
-    `limits` names experiments that take another number. What else is set stands for what the experiments say: `models`, `tasks`, and `experiments` restricts them by name.
+    `limits` names experiments that take another number, `tasks_of` experiments that take other tasks. What else is set
+    stands for what the experiments say: `models`, `tasks`; and `experiments` restricts them by name.
     `profile` is the benchmarks' protocol, `data_dir` a folder with their files, `dtype` what weights are loaded as.
     """
 
@@ -30,6 +31,7 @@ class Tier:
     limits: Mapping[str, int] | None = None
     models: tuple[str, ...] | None = None
     tasks: tuple[str, ...] | None = None
+    tasks_of: Mapping[str, tuple[str, ...]] | None = None
     experiments: tuple[str, ...] | None = None
     profile: str | None = None
     data_dir: str | None = None
@@ -42,11 +44,18 @@ class Tier:
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise UserError(f"limit of tier {self.name!r} must be a whole number of at least 1, not {limit!r}.")
         for key in ("models", "tasks", "experiments"):
-            value = getattr(self, key)
-            if value is not None:
-                if isinstance(value, str) or not isinstance(value, Iterable) or not value or not all(isinstance(v, str) and v for v in value):
-                    raise UserError(f"{key} of tier {self.name!r} must be a list of names with at least one entry, not {value!r}.")
-                object.__setattr__(self, key, tuple(dict.fromkeys(value)))
+            if getattr(self, key) is not None:
+                object.__setattr__(self, key, self._names(key, getattr(self, key)))
+        if self.tasks_of is not None:
+            if not isinstance(self.tasks_of, Mapping):
+                raise UserError(f"tasks_of of tier {self.name!r} must give experiments a list of tasks each, not {self.tasks_of!r}.")
+            chosen = {name: self._names(f"tasks_of {name}", tasks) for name, tasks in self.tasks_of.items()}
+            object.__setattr__(self, "tasks_of", chosen)
+
+    def _names(self, key: str, value: Any) -> tuple[str, ...]:
+        if isinstance(value, str) or not isinstance(value, Iterable) or not value or not all(isinstance(v, str) and v for v in value):
+            raise UserError(f"{key} of tier {self.name!r} must be a list of names with at least one entry, not {value!r}.")
+        return tuple(dict.fromkeys(value))
 
     @classmethod
     def load(cls, name: str, folder: Path | None = None) -> Tier:
@@ -76,10 +85,10 @@ class Tier:
         """This tier with other models, tasks, limit, ...; None changes nothing.
 
         The result has a name of its own, so its tables never replace those of this tier: `mini:8` where only the limit
-        differs, else e.g. `mini@3f2a1c` after the content. A limit is one for all experiments.
+        differs, else e.g. `mini@3f2a1c` after the content. A limit, or a list of tasks, is one for all experiments.
         """
         given = {key: value for key, value in changes.items() if value is not None}
-        given |= {"limits": None} if "limit" in given else {}
+        given |= {of: None for one, of in (("limit", "limits"), ("tasks", "tasks_of")) if one in given}
         changes = {key: value for key, value in given.items() if value != getattr(self, key)}
         if not changes:
             return self
@@ -92,6 +101,7 @@ class Tier:
     def values(self) -> dict[str, Any]:
         """Everything but the name, as plain data without what is not set."""
         found = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        found["tasks_of"] = self.tasks_of and {name: list(tasks) for name, tasks in self.tasks_of.items()}
         return {key: value for key, value in found.items() if key != "name" and value is not None}
 
     def limit_of(self, experiment: str) -> int | None:
@@ -111,4 +121,5 @@ class Tier:
 
     def apply(self, config: ExperimentConfig) -> ExperimentConfig:
         """An experiment on this tier's models and tasks; decoders and options stay the experiment's."""
-        return replace(config, models=self.models or config.models, tasks=self.tasks or config.tasks)
+        tasks = (self.tasks_of or {}).get(config.name, self.tasks or config.tasks)
+        return replace(config, models=self.models or config.models, tasks=tasks)
