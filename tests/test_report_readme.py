@@ -36,7 +36,7 @@ def test_the_size_and_cost_of_a_run_come_from_its_rows(tmp_path, monkeypatch):
     runs = {"p": {"commit": "0123456789abcdef", "dirty": False, "gpu": None, "cpu": "Some CPU", "threads": 2}}
     rows = [{**row, "provenance": "p", "model_ms": 60_000.0, "loop_ms": 0.0} for row in two_models().to_dict("records")]
     store.publish(tmp_path / "published" / "rows.jsonl.gz", rows, runs)
-    assert readme.cost() == ("The run behind every number here (`psd reproduce --tier published`): 2 models, 1 tasks, 4 items of each task per model, 6 decoders, "
+    assert readme.cost() == ("The run behind every number here (`psd reproduce --tier published`): 2 models, 1 tasks, 4 items of each task per decoder, 6 decoders, "
                              "48 decoded answers in 48 minutes of decoding on Some CPU, 2 threads; code at commit 0123456789.")
 
 

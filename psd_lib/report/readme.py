@@ -67,13 +67,13 @@ def cost() -> str:
         return ""
     contents = read_published(path)
     rows = pd.DataFrame([{key: row[key] for key in ("model", "task", "label", "example_id", "model_ms", "loop_ms")} for row in contents.rows.values()])
-    items = rows.groupby(["model", "task"]).example_id.nunique()
+    items = rows.groupby(["model", "task", "label"]).example_id.nunique()
     count = f"{items.min()}" if items.min() == items.max() else f"{items.min()} to {items.max()}"
     hours = (rows.model_ms + rows.loop_ms).sum() / 3.6e6
     spent = f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
     machines = sorted({f"{run['gpu'] or run['cpu']}, {run['threads']} threads" for run in contents.provenance.values()})
     commits = sorted({str(run["commit"])[:10] + (" with changes" if run["dirty"] else "") for run in contents.provenance.values()})
-    return (f"The run behind every number here (`psd reproduce --tier {CITED}`): {rows.model.nunique()} models, {rows.task.nunique()} tasks, {count} items of each task per model, "
+    return (f"The run behind every number here (`psd reproduce --tier {CITED}`): {rows.model.nunique()} models, {rows.task.nunique()} tasks, {count} items of each task per decoder, "
             f"{rows.label.nunique()} decoders, {len(rows)} decoded answers in {spent} of decoding on {' and '.join(machines)}; code at commit {', '.join(commits)}.")
 
 
