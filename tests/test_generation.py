@@ -49,6 +49,9 @@ def test_labels_and_dicts():
     assert DecodeConfig.make("spiffy", depth=5).label == "spiffy(d=5)"
     assert DecodeConfig.make("psd", policy="local_leap").label == "psd(LocalLeap 0.9/0.75/4, d=3)"
     assert DecodeConfig.make("psd", acceptor="token_chain").label == "psd(confidence 0.9, d=3, token_chain)"
+    assert DecodeConfig.make("psd", temperature=0.7).label == "psd(confidence 0.9, d=3, T=0.7)"
+    assert DecodeConfig.make("greedy", temperature=1).label == "greedy(T=1)"
+    assert DecodeConfig.make("confidence", temperature=0.7).label == "confidence 0.9, T=0.7"
     described = DecodeConfig.make("psd", threshold=0.8).to_dict()
     assert described["policy"] == {"name": "confidence", "threshold": 0.8}
     assert described["builder"] == {"name": "chain", "depth": 3, "tokens_per_level": 1}

@@ -223,7 +223,8 @@ class DecodeConfig:
         if self.drafts and not isinstance(self.acceptor, Replay) and self.acceptor != preset.acceptor:
             parts.append(self.acceptor.name)
         parts += [self.stop.label] if self.stop is not None else []
-        if isinstance(preset.builder, NoDraft) and parts:
+        parts += [f"T={self.temperature:g}"] if self.temperature else []
+        if isinstance(preset.builder, NoDraft) and not fixed:
             return ", ".join(parts)
         return f"{self.decoder}({', '.join(parts)})" if parts else self.decoder
 
