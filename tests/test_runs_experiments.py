@@ -1,6 +1,7 @@
 """Decoding what is missing: complete, resumable, killable, equal to decoding alone."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import toy
 
 import psd_lib
 from psd_lib import paths, tasks
+from psd_lib.decoding import DecodeConfig
 from psd_lib.errors import UserError
 from psd_lib.runs import ExperimentConfig, Tier, experiment, run
 from psd_lib.runs.config import digest
 from psd_lib.runs.experiments import collect
-from psd_lib.runs.runner import rescore
+from psd_lib.runs.runner import Unit, rescore
+from psd_lib.runs.sources import loaded, source
 from psd_lib.runs.store import read
 
 FIELDS = """version config_hash model model_fingerprint model_family dtype task split data_hash profile postprocessing
@@ -77,6 +80,23 @@ def test_another_model_or_other_data_decodes_anew(tmp_path, toy_task, tiny_model
     changed = run(toy.CONFIG, 3, tmp_path, loader=lambda name: tiny_model)
     hashes = [set(frame.config_hash) for frame in (first, other, changed)]
     assert not (hashes[0] & hashes[1] or hashes[0] & hashes[2])
+
+
+def test_another_judge_or_draft_model_of_the_same_name_is_another_config(tmp_path, toy_task, tiny_model):
+    folder = tmp_path / "second"
+    shutil.copytree(paths.MODELS / "mini-ar", folder)
+    examples = toy_task.load("test", 2)
+
+    def named(decoder, **options):
+        return Unit(loaded(tiny_model), toy_task, "test", DecodeConfig.make(decoder, **options), examples)
+
+    chosen = {"apd": {"judge": str(folder)}, "simsd": {"draft": str(folder)}, "greedy": {}}
+    before = {decoder: named(decoder, **options) for decoder, options in chosen.items()}
+    assert before["apd"].describe()["second_fingerprint"] == before["simsd"].second == source(str(folder)).fingerprint
+    hashes = {decoder: unit.hash for decoder, unit in before.items()}
+    shutil.copy(paths.MODELS / "mini-sdar" / "model.safetensors", folder / "model.safetensors")
+    after = {decoder: named(decoder, **options).hash for decoder, options in chosen.items()}
+    assert {decoder for decoder in chosen if after[decoder] == hashes[decoder]} == {"greedy"}
 
 
 def test_a_killed_run_resumes_and_keeps_every_row_it_had(tmp_path, toy_task, tiny_model):

@@ -37,7 +37,7 @@ def config_hash(fingerprint: str, task: str, split: str, data_hash: str, decode:
                 **more: str | None) -> str:  # fmt: skip
     """Name everything that decides a row besides its example, so equal work is found again across experiments.
 
-    `more` names what only some rows have (dtype, profile); None is as if it were not there, so that rows written before
+    `more` names what only some rows have (dtype, profile, the second model's fingerprint); None is as if it were not there, so that rows written before
     it existed keep their names.
     """
     parts = {"version": ROW_VERSION, "model": fingerprint, "task": task, "split": split, "data": data_hash}

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from psd_lib.errors import UserError
 from psd_lib.runs.config import ROW_VERSION, config_hash, digest
-from psd_lib.runs.sources import Source
+from psd_lib.runs.sources import Source, source
 from psd_lib.runs.store import Attempt, Contents, Row
 
 if TYPE_CHECKING:
@@ -42,12 +42,18 @@ class Unit:
     def hash(self) -> str:
         """Name of everything that decides the rows besides the example.
 
-        What a task leaves out (a profile) and the usual dtype are not part of it. Nor is how completions are judged: a
+        What a task leaves out (a profile), a second model that there is not and the usual dtype are not part of it. Nor is how completions are judged: a
         new version of that judges the stored completions again.
         """
         dtype = None if self.model.dtype == "float32" else self.model.dtype
         return config_hash(self.model.fingerprint, self.task.name, self.split, self.data_hash, self.config.to_dict(),
-                           dtype=dtype, profile=profile_of(self.task))  # fmt: skip
+                           dtype=dtype, profile=profile_of(self.task), second=self.second)  # fmt: skip
+
+    @cached_property
+    def second(self) -> str | None:
+        """Fingerprint of the decoder's second model, a judge or a draft model; None if it has none."""
+        chosen = getattr(self.config.policy, "judge", None) or getattr(self.config.builder, "draft", None)
+        return chosen and (source(chosen) if isinstance(chosen, str) else chosen).fingerprint
 
     def batches(self, contents: Contents, size: int = BATCH_SIZE) -> Iterator[Batch]:
         """Yield the examples that `contents` has no row for, in batches of similar prompt length."""
@@ -89,6 +95,7 @@ class Unit:
             "label": self.config.label,
             "decode": self.config.to_dict(),
             "exact": self.config.exact,
+            **({"second_fingerprint": self.second} if self.second else {}),
         }
 
 
