@@ -72,6 +72,13 @@ def test_the_reading_tells_why_cells_are_lost():
     assert "other, mini-gsm: not won" in said and "Calls of a second trained model per answer" in said
 
 
+def test_the_reading_counts_outputs_on_items_that_not_all_decoders_have():
+    whole = rows_of.prepare(everything())
+    part = whole[whole.model == "tiny"]
+    assert "(other)" not in repr(readings.comparison(part))
+    assert readings.comparison(part, whole).sentences[:2] == readings.comparison(whole).sentences[:2]
+
+
 def test_methods_are_told_apart_by_their_plugs():
     shown = methods.table(rows_of.prepare(everything()), "t", "Title.").shown.set_index("method")
     assert list(shown.loc["PSD (confidence)", ["policy", "drafts", "acceptor", "stop rule", "rule"]]) == ["confidence", "chain", "replay", "-", "exact, reconstructed"]

@@ -280,19 +280,20 @@ def test_card_shows_what_was_measured(tmp_path, tokenizer):
         assert shown in text
 
 
-@pytest.mark.parametrize("family", ["llada", "Dream"])
-def test_a_model_that_starts_from_another_one_loads_with_stock_classes(tmp_path, monkeypatch, family):
-    """Weights are taken over without the norms that the new family lacks; the first step is near where the start ended."""
+@pytest.mark.parametrize(("family", "ffn"), [("llada", 24), ("Dream", 24), ("sdar", 16)])
+def test_a_model_that_starts_from_another_one_loads_with_stock_classes(tmp_path, monkeypatch, family, ffn):
+    """Weights are taken over without the norms that the new family lacks, or as many as a smaller one has room for."""
     monkeypatch.setattr(paths, "MODELS", tmp_path)
     monkeypatch.setattr(hub, "MODELS", tmp_path)
     diffusion = replace(MICRO.stages[1], full_attention=1.0)
     first = replace(MICRO, stages=(replace(MICRO.stages[0], steps=30),))
     monkeypatch.setitem(RECIPES, "first", first)
-    monkeypatch.setitem(RECIPES, "second", replace(MICRO, family=family, start="first", tail=1, stages=(diffusion,)))
+    shape = replace(MICRO.shape, ffn=ffn)
+    monkeypatch.setitem(RECIPES, "second", replace(MICRO, family=family, shape=shape, start="first", tail=1, stages=(diffusion,)))
     for name in ("first", "second"):
         out = train(name, ranks=1, device="cpu", compiled=False, score_items=0)
     raw = json.loads((out / "config.json").read_text())
-    assert raw["model_type"] == family
+    assert (raw["model_type"], raw["intermediate_size"]) == (family, ffn)
     stock = getattr(transformers, family_of(raw).architecture)
     _, report = stock.from_pretrained(out, output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))

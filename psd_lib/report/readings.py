@@ -111,9 +111,13 @@ def combined(frame: pd.DataFrame) -> Reading:
     return Reading((*(s for s in found if s), _resolution(data)))
 
 
-def comparison(frame: pd.DataFrame) -> Reading:
-    """Whether drafts changed outputs, which decoder is the fastest at greedy's accuracy, and why PSD is not where it is not."""
-    found = [_exactness(frame, True), _exactness(frame, False)]
+def comparison(frame: pd.DataFrame, everything: pd.DataFrame | None = None) -> Reading:
+    """Whether drafts changed outputs, which decoder is the fastest at greedy's accuracy, and why PSD is not where it is not.
+
+    Outputs are counted in `everything` (default: `frame`), which may have items that not all decoders have.
+    """
+    drafted = frame if everything is None else everything
+    found = [_exactness(drafted, True), _exactness(drafted, False)]
     data = best.cells(frame)
     won, sure = int(data.won.sum()), int((data.ratio_low > 1).sum())
     found.append(f"At greedy's accuracy PSD has a higher TPF than every other training-free decoder on {won} of {len(data)} cells; on {sure} of them the paired interval of the "

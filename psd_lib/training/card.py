@@ -17,6 +17,7 @@ from psd_lib.training.calibration import calibration
 from psd_lib.training.checkpoints import read_log, read_records
 from psd_lib.training.evaluation import MONITOR, evaluate
 from psd_lib.training.recipe import Recipe, Stage
+from psd_lib.training.recipes import RECIPES
 
 CURVE_POINTS = 24
 CALIBRATION_ITEMS = 200
@@ -172,6 +173,12 @@ def start_lines(recipe: dict[str, Any]) -> list[str]:
     if recipe["start"] is None:
         return []
     lines = [f"Begins with the weights of [{recipe['start']}](../{recipe['start']}/README.md)."]
+    own, whole = recipe["shape"], asdict(RECIPES[recipe["start"]].shape)
+    if own != whole:
+        lines += [
+            f"Of these it keeps {own['layers']} of {whole['layers']} layers, at even distances, and in each the {own['ffn']} of",
+            f"{whole['ffn']} hidden units with the largest weights.",
+        ]
     if recipe["family"] in ("llada", "Dream"):
         lines += [
             "That model normalises queries and keys and this one does not: their projections take over the norms' average",

@@ -1,4 +1,4 @@
-"""Starting from another embedded model: its weights, adapted to a network that may lack its query and key norms."""
+"""Starting from another embedded model: its weights, adapted to a network that may be smaller or lack its query and key norms."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ def transplant(start: str, target: PreTrainedModel, names: Sequence[str]) -> Non
     Qwen3 normalises every query and key head to unit mean square before scaling it; Llama and Qwen2 do not. For these,
     the norm is replaced by its average: the rows of the projections are divided by the head's mean root mean square
     over `SAMPLE` training examples of each of the tasks `names` and multiplied by the norm's scale. That is an approximation, which the training that
-    follows repairs. Biases that `start` lacks begin at 0.
-    Raises UserError when the sizes differ.
+    follows repairs. Biases that `start` lacks begin at 0. A target with fewer layers or narrower feed-forward layers
+    gets a part of the weights (see `pruned`).
+    Raises UserError when other sizes differ.
     """
     source = psd_lib.load(start, device="cpu")
     weights = {name: weight.float() for name, weight in source.denoiser.network.state_dict().items()}
     wanted = target.state_dict()
-    if any("_norm" in name and "self_attn" in name for name in weights.keys() - wanted.keys()):
+    if any(map(head_norm, weights)) and not any(map(head_norm, wanted)):
         sizes = head_sizes(source, names)
-        for name in [name for name in weights if name.endswith(("q_norm.weight", "k_norm.weight"))]:
+        for name in list(filter(head_norm, weights)):
             projection = name.replace("_norm.weight", "_proj.weight")
             scale = weights.pop(name)[None] / sizes[projection.removesuffix(".weight")][:, None]
             weights[projection] = weights[projection] * scale.reshape(-1, 1)
+    weights = pruned(weights, target.config.num_hidden_layers, target.config.intermediate_size)
     for name in wanted.keys() - weights.keys():
         if not name.endswith(".bias"):
             raise UserError(f"model {start!r} has no weights {name}; start from a model of the same shape.")
@@ -44,6 +46,32 @@ def transplant(start: str, target: PreTrainedModel, names: Sequence[str]) -> Non
         target.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"model {start!r} has other sizes than this recipe; start from a model of the same shape.") from error
+
+
+def head_norm(name: str) -> bool:
+    """Whether a weight is the scale of the queries' or keys' norm."""
+    return name.endswith(("q_norm.weight", "k_norm.weight"))
+
+
+def pruned(weights: dict[str, Tensor], layers: int, ffn: int) -> dict[str, Tensor]:
+    """The weights of a network with fewer `layers` and fewer hidden units `ffn` in each feed-forward layer.
+
+    Layers are kept at even distances, the first and the last among them (of 6, 3: the first, third and last); of the
+    hidden units those with the largest product of the norms of their gate, up and down weights, in their old order;
+    of equal ones the first. Weights that are small enough already come back unchanged.
+    """
+    there = sorted({int(name.split(".")[2]) for name in weights if name.startswith("model.layers.")})
+    kept = [round(x) for x in torch.linspace(0, len(there) - 1, layers).tolist()] if layers < len(there) else there
+    parts = {f"model.layers.{old}.": f"model.layers.{new}." for new, old in enumerate(kept)}
+    result = {name: weight for name, weight in weights.items() if not name.startswith("model.layers.")}
+    for old, new in parts.items():
+        result |= {new + name.removeprefix(old): weight for name, weight in weights.items() if name.startswith(old)}
+        gate, up, down = (f"{new}mlp.{part}_proj.weight" for part in ("gate", "up", "down"))
+        if ffn < len(result[gate]):
+            strength = result[gate].norm(dim=1) * result[up].norm(dim=1) * result[down].norm(dim=0)
+            units = strength.argsort(descending=True, stable=True)[:ffn].sort().values
+            result |= {gate: result[gate][units], up: result[up][units], down: result[down][:, units]}
+    return result
 
 
 @torch.inference_mode()
