@@ -14,6 +14,7 @@ from psd_lib.training.recipes import RECIPES
 
 NAMES = sorted(folder.parent.name for folder in MODELS.glob("*/config.json"))
 DIFFUSION = ["mini-dream", "mini-llada", "mini-sdar"]
+WITH_DRAFT = [*DIFFUSION, "mini-sdar-draft"]
 TASKS = ["mini-gsm", "mini-humaneval", "mini-mbpp"]
 MIB = 1 << 20
 
@@ -62,7 +63,7 @@ def test_models_are_small_and_share_one_tokenizer():
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", DIFFUSION)
+@pytest.mark.parametrize("name", WITH_DRAFT)
 def test_two_tokens_a_forward_are_within_reach(name, task):
     assert score(name, task, "confidence 0.9")["tpf"] >= 2.0
 
@@ -74,7 +75,7 @@ def test_greedy_leaves_room_to_lose_and_something_to_lose(name, task):
     assert found["high"] >= 0.70 and found["low"] <= 0.97  # what the card's interval does not rule out
 
 
-@pytest.mark.parametrize("name", DIFFUSION)
+@pytest.mark.parametrize("name", WITH_DRAFT)
 def test_committing_eight_tokens_blindly_has_a_visible_price(name):
     loss = [score(name, t, "greedy")["accuracy"] - score(name, t, "top-k 8")["accuracy"] for t in TASKS]
     assert max(loss) >= 0.1
