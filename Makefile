@@ -25,6 +25,7 @@ $(READY): requirements.lock pyproject.toml
 reproduce: $(READY)
 	$(QUIET) $(BIN)/psd reproduce --tier $(TIER)
 
+# One thread per worker: two workers with two threads each wait for one another on two cores.
 test: $(READY)
 	$(QUIET) TQDM_DISABLE=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests notebooks \
 	  --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 900 --nbval-kernel-name python3
