@@ -28,7 +28,7 @@ reproduce: $(READY)
 # One thread per worker: two workers with two threads each wait for one another on two cores.
 test: $(READY)
 	$(QUIET) TQDM_DISABLE=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests notebooks \
-	  --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 900 --nbval-kernel-name python3
+	  --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 300 --nbval-kernel-name python3
 
 lock: $(READY)
 	{ head -n 1 requirements.lock; $(BIN)/pip freeze --all | grep -viE '^(pip|psd[-_]lib|triton|(nvidia|cuda)[-_].*)==|^-e ' \
