@@ -128,7 +128,7 @@ def card(record: dict[str, Any]) -> str:
         "Generated without end from seeded streams; a test item's pattern never occurs in them (see `data/tasks`).",
         "",
         *(f"* `{name}`: {tasks.get(name).description}" for name in recipe["tasks"]),
-        "* arithmetic drills (`Compute 9*2, 25-12.`), in the shares given below.",
+        "* arithmetic drills (`Compute 9*2, 25-12.`), in the shares given below; the tasks share the other rows.",
         "",
         "## Recipe",
         "",
@@ -222,6 +222,7 @@ def stage_table(record: dict[str, Any]) -> list[str]:
             f"from {100 * float(start):.0f} %: " + ", ".join(f"{length} ({100 * share:.0f} %)" for length, share in shares.items())
             for start, shares in stage.blocks
         )
+        mixture = stage.mixture or [1 / len(record["recipe"]["tasks"])] * len(record["recipe"]["tasks"])
         rows.append(
             (
                 stage.name,
@@ -229,13 +230,14 @@ def stage_table(record: dict[str, Any]) -> list[str]:
                 blocks or "-",
                 f"{stage.rate} to {stage.rate * stage.last_rate:.4g}",
                 f"{100 * stage.drills:.0f} %",
+                ", ".join(f"{100 * share:.0f}" for share in mixture) + " %",
                 f"{100 * stage.windows:.0f} %{', numerals hidden' if stage.hide_numerals else ''}" if stage.blocks else "-",
                 f"{(tokens - before) / 1e6:.1f} M",
                 f"{last[0]['seconds'] / 60:.0f} min" if last else "-",
             )
         )
         before = tokens
-    head = ("stage", "objective", "block lengths", "rate", "drills", "semi-autoregressive states", "row tokens", "time")
+    head = ("stage", "objective", "block lengths", "rate", "drills", "tasks", "semi-autoregressive states", "row tokens", "time")
     return [*table(head, rows), "", f"Machine: {record['cores']} shared CPU cores, no GPU." if record["cores"] else ""]
 
 
