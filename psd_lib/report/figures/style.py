@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from psd_lib.errors import UserError
 from psd_lib.runs.tiers import CITED
 
 WIDTH = 7.0  # inches, the text width of a two-column page
+LEGEND_LINE = 0.15  # inches
 RC = {
     "font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8, "legend.fontsize": 7,
     "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False,
@@ -149,7 +151,7 @@ def grid(data: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
 
 
 def named(figure: Figure, cells: list[tuple[Axes, pd.DataFrame]], x: str, y: str, columns: int = 4) -> None:
-    """Labels the outer axes of a grid and gives it one legend."""
+    """Labels the outer axes of a grid and gives it one legend, for which the figure grows so that the axes keep their height."""
     entries = {}
     for ax, _ in cells:
         place = ax.get_subplotspec()
@@ -157,6 +159,7 @@ def named(figure: Figure, cells: list[tuple[Axes, pd.DataFrame]], x: str, y: str
         ax.set_ylabel(y if place.is_first_col() else "")
         entries |= {name: handle for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=min(len(entries), columns))
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * max(0, math.ceil(len(entries) / columns) - 2))
 
 
 def look(family: str) -> tuple[str, str]:
