@@ -128,7 +128,7 @@ def card(record: dict[str, Any]) -> str:
         "Generated without end from seeded streams; a test item's pattern never occurs in them (see `data/tasks`).",
         "",
         *(f"* `{name}`: {tasks.get(name).description}" for name in recipe["tasks"]),
-        "* arithmetic drills (`Compute 9*2, 25-12.`), in the shares given below; the tasks share the other rows.",
+        "* arithmetic drills (`Compute 9*2, 25-12.`), in the shares given below; the tasks, in this order, share the other rows.",
         "",
         "## Recipe",
         "",
