@@ -1,9 +1,11 @@
+import matplotlib as mpl
 import pandas as pd
 import pytest
 from report_rows import rows, two_models
 
 from psd_lib.report import confidence, figures
 from psd_lib.report import rows as rows_of
+from psd_lib.report.figures import style
 
 
 DRAFTED = {"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}
@@ -74,6 +76,17 @@ def test_small_multiples_have_models_in_rows_and_tasks_in_columns():
     axes = figures.pareto(rows_of.prepare(pd.concat([found, more])), "pareto", "T.").figure.axes
     assert [ax.get_title() for ax in axes] == ["tiny, mini-gsm (n = 4)", "tiny, mini-mbpp (n = 4)", "other, mini-gsm (n = 4)", "other, mini-mbpp"]
     assert [ax.get_visible() for ax in axes] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("families", [4, 44])
+def test_a_long_legend_takes_no_height_from_the_axes(families):
+    with mpl.rc_context(style.RC):
+        figure, cells = style.grid(pd.DataFrame({"model": ["tiny"], "task": ["mini-gsm"]}))
+        for number in range(families):
+            cells[0][0].plot([0, 1], label=f"family {number}")
+        style.named(figure, cells, "x", "y")
+        figure.canvas.draw()
+    assert 1.9 < cells[0][0].get_position().height * figure.get_figheight() < 2.2
 
 
 def test_every_model_has_a_mark_in_the_ledger(frame):

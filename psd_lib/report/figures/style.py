@@ -24,7 +24,7 @@ from psd_lib.errors import UserError
 from psd_lib.runs.tiers import CITED
 
 WIDTH = 7.0  # inches, the text width of a two-column page
-LEGEND_LINE = 0.15  # inches
+LEGEND_LINE = 0.15  # inches that one line of a legend takes
 RC = {
     "font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8, "legend.fontsize": 7,
     "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False,
