@@ -1,7 +1,7 @@
 """PSD: every training-free decoder for masked diffusion language models in one loop.
 
-    model = psd_lib.load("mini-sdar")
-    out = psd_lib.generate(model, ["..."], decoder="psd", policy="confidence", threshold=0.9, depth=3)
+model = psd_lib.load("mini-sdar")
+out = psd_lib.generate(model, ["..."], decoder="psd", policy="confidence", threshold=0.9, depth=3)
 """
 
 import warnings
@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 # Notebooks show plain bars and no widgets, so missing ipywidgets is no news.
 warnings.filterwarnings("ignore", message="IProgress not found")
 
-# heavy imports (torch, transformers) happen on first use, so that `import psd_lib` and `psd --help` are instant
+# heavy imports (torch, transformers) happen on first use, so that `import psd_lib` and `psd --help`
+# are instant
 _LAZY = {
     "load": "psd_lib.models",
     "generate": "psd_lib.generation",

@@ -1,4 +1,6 @@
-"""Second models beside the target: an autoregressive judge, a draft model. They must speak the target's tokens."""
+"""Second models beside the target: an autoregressive judge, a draft model. They must speak the
+target's tokens.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +9,25 @@ from psd_lib.models import Model
 
 
 def companion(target: Model, second: str | Model, role: str) -> Model:
-    """The second model for `role` ("judge", "draft"), loaded by name onto the target's device where it is not one yet.
+    """The second model for `role` ("judge", "draft"), loaded by name onto the target's device where
+    it is not one yet.
 
-    Raises UserError when its tokenizer maps any token to another id than the target's: ids would not mean the same.
+    Raises UserError when its tokenizer maps any token to another id than the target's: ids would
+    not mean the same.
     """
     if isinstance(second, str):
         import psd_lib
 
         parameter = next(target.denoiser.network.parameters())
-        second = psd_lib.load(second, dtype=str(parameter.dtype).removeprefix("torch."), device=str(parameter.device))
+        second = psd_lib.load(
+            second, dtype=str(parameter.dtype).removeprefix("torch."), device=str(parameter.device)
+        )
     if not isinstance(second, Model):
         raise UserError(f"{role} must be the name of a model or a loaded model, got {second!r}.")
     if second.tokenizer.get_vocab() != target.tokenizer.get_vocab():
         raise UserError(
-            f"{role} {second.name!r} and {target.name!r} have different tokenizers, so their token ids do not mean the same; "
-            f"use a {role} that was trained with the tokenizer of {target.name!r}."
+            f"{role} {second.name!r} and {target.name!r} have different tokenizers, so their token"
+            f" ids do not mean the same; use a {role} that was trained with the tokenizer of"
+            f" {target.name!r}."
         )
     return second

@@ -5,10 +5,11 @@ from pathlib import Path
 
 
 def find_root() -> Path:
-    """Decide which folder is the project: PSD_HOME, else the checkout this package sits in, else the working folder's.
+    """Decide which folder is the project: PSD_HOME, else the checkout this package sits in, else
+    the working folder's.
 
-    A package installed without its checkout looks for `data/configs` in the working folder and the folders above
-    it, and falls back to the working folder itself.
+    A package installed without its checkout looks for `data/configs` in the working folder and the
+    folders above it, and falls back to the working folder itself.
     """
     if home := os.environ.get("PSD_HOME"):
         return Path(home).expanduser().resolve()

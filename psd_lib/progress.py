@@ -1,4 +1,6 @@
-"""Progress that suits where it is shown: a bar in a terminal, a few lines in a log, nothing in a notebook."""
+"""Progress that suits where it is shown: a bar in a terminal, a few lines in a log, nothing in a
+notebook.
+"""
 
 import os
 import sys
@@ -21,10 +23,10 @@ FILE_VARIABLE = "PSD_PROGRESS_FILE"
 def progress(iterable: Iterable[Item], total: int | None = None, label: str = "") -> Iterator[Item]:
     """Yield the items of `iterable` and show how far it is.
 
-    A terminal gets a tqdm bar on stderr; a log gets about ten lines, or one every five minutes where that is more, with
-    the rate and the time left at that rate; TQDM_DISABLE=1 silences both.
-    If PSD_PROGRESS_FILE names a file, lines go there instead, whatever else is set: so a notebook's kernel reports
-    to the process that runs it without leaving a trace in the notebook.
+    A terminal gets a tqdm bar on stderr; a log gets about ten lines, or one every five minutes
+    where that is more, with the rate and the time left at that rate; TQDM_DISABLE=1 silences both.
+    If PSD_PROGRESS_FILE names a file, lines go there instead, whatever else is set: so a notebook's
+    kernel reports to the process that runs it without leaving a trace in the notebook.
     """
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
@@ -44,7 +46,9 @@ def silenced() -> bool:
     return os.environ.get("TQDM_DISABLE", "").lower() not in ("", "0", "false")
 
 
-def _lines(iterable: Iterable[Item], total: int | None, label: str, file: str | None) -> Iterator[Item]:
+def _lines(
+    iterable: Iterable[Item], total: int | None, label: str, file: str | None
+) -> Iterator[Item]:
     start = last = time.monotonic()
     stride = max(1, -(-total // LINES)) if total else 0
     next_line = stride or 1
@@ -68,7 +72,9 @@ def _said(done: int, total: int | None, seconds: float) -> str:
     rate = done / max(seconds, 1e-9)
     pace = f"{rate:.3g} a second" if rate >= 1 else f"{duration(1 / rate)} each"
     parts = [f"{done}/{total}" if total else f"{done}", duration(seconds), pace]
-    return ", ".join([*parts, *([f"{duration((total - done) / rate)} left"] if total and done < total else [])])
+    return ", ".join(
+        [*parts, *([f"{duration((total - done) / rate)} left"] if total and done < total else [])]
+    )
 
 
 def duration(seconds: float) -> str:
@@ -79,15 +85,23 @@ def duration(seconds: float) -> str:
 
 
 def printer() -> Callable[[str], None]:
-    """What shows the lines of other processes: below a bar, where there is one, or not at all where that is asked for."""
-    return (lambda line: None) if silenced() else (lambda line: tqdm.write(f"  {line}", file=sys.stderr))
+    """What shows the lines of other processes: below a bar, where there is one, or not at all where
+    that is asked for.
+    """
+    return (
+        (lambda line: None)
+        if silenced()
+        else (lambda line: tqdm.write(f"  {line}", file=sys.stderr))
+    )
 
 
 @contextmanager
 def reported(show: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Let processes started inside report to a file, whose lines `show` gets as they come; unless given it prints below the bar.
+    """Let processes started inside report to a file, whose lines `show` gets as they come; unless
+    given it prints below the bar.
 
-    In a process that itself reports to such a file, they report to the same one unless `show` is given.
+    In a process that itself reports to such a file, they report to the same one unless `show` is
+    given.
     """
     if show is None and os.environ.get(FILE_VARIABLE):
         yield

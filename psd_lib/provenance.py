@@ -18,8 +18,9 @@ INPUTS = ("psd_lib", "data/configs", "data/models", "data/tasks", "requirements.
 def collect() -> dict[str, Any]:
     """Describe the running code and machine as json-able data.
 
-    `dirty` says whether code or inputs differ from `commit`; it and `commit` are None outside a git checkout. `lock`
-    names the pinned environment (sha256[:12] of the lock file), `threads` what torch computes with.
+    `dirty` says whether code or inputs differ from `commit`; it and `commit` are None outside a git
+    checkout. `lock` names the pinned environment (sha256[:12] of the lock file), `threads` what
+    torch computes with.
     """
     import torch
 
@@ -40,7 +41,9 @@ def collect() -> dict[str, Any]:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
@@ -58,4 +61,7 @@ def _cpu() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )

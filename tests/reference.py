@@ -1,4 +1,6 @@
-"""An independent decoder to compare the loop with: one sequence, one state, one forward at a time, plain Python."""
+"""An independent decoder to compare the loop with: one sequence, one state, one forward at a time,
+plain Python.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,18 @@ from psd_lib.decoding.caches import visibility
 from psd_lib.decoding.scores import ban, position_gumbel, score
 
 
-def scores_of(model, ids: list[int], start: int, width: int, block_of: list[int], config: DecodeConfig, index: int):
-    """Scores of the window [start, start + width) of one state, from one forward over exactly this state."""
+def scores_of(
+    model,
+    ids: list[int],
+    start: int,
+    width: int,
+    block_of: list[int],
+    config: DecodeConfig,
+    index: int,
+):
+    """Scores of the window [start, start + width) of one state, from one forward over exactly this
+    state.
+    """
     row = torch.tensor([ids])
     positions, blocks = torch.arange(len(ids))[None], torch.tensor([block_of])
     column = torch.arange(start, min(start + width, len(ids)))
@@ -20,11 +32,17 @@ def scores_of(model, ids: list[int], start: int, width: int, block_of: list[int]
     if config.temperature:
         noise = position_gumbel(torch.tensor(index + (config.seed << 20)), column, logits.shape[-1])
     detail = getattr(config.policy, "needs_detail", False)
-    return score(ban(logits, model.mask_id, model.denoiser.vocab_size), noise, config.temperature, detail)
+    return score(
+        ban(logits, model.mask_id, model.denoiser.vocab_size), noise, config.temperature, detail
+    )
 
 
-def reference_states(model, prompt: list[int], config: DecodeConfig, index: int = 0) -> list[list[int]]:
-    """Every state of `config.policy` decoded step by step without drafts, from after the first step to the end."""
+def reference_states(
+    model, prompt: list[int], config: DecodeConfig, index: int = 0
+) -> list[list[int]]:
+    """Every state of `config.policy` decoded step by step without drafts, from after the first step
+    to the end.
+    """
     width = config.block_length or model.block_length
     ids = prompt + [model.mask_id] * config.gen_length
     absolute = model.family.absolute_blocks
@@ -36,16 +54,23 @@ def reference_states(model, prompt: list[int], config: DecodeConfig, index: int 
         window = range(start, min(start + width, len(ids)))
         while any(ids[i] == model.mask_id for i in window):
             scores = scores_of(model, ids, start, width, block_of, config, index)
-            tail = width - len(window)  # policies see whole blocks; what lies behind the last position is decided
+            tail = width - len(
+                window
+            )  # policies see whole blocks; what lies behind the last position is decided
             masked = torch.tensor([[ids[i] == model.mask_id for i in window] + [False] * tail])
-            commit = config.policy.select(scores.map(lambda value: torch.nn.functional.pad(value, (0, tail))[None]), masked)[0]
+            commit = config.policy.select(
+                scores.map(lambda value: torch.nn.functional.pad(value, (0, tail))[None]), masked
+            )[0]
             ids = list(ids)
             for offset, i in enumerate(window):
                 if commit[offset]:
                     ids[i] = int(scores.token[offset])
             states.append(ids)
             generated = ids[len(prompt) : window[-1] + 1]
-            if model.eos_id in generated and model.mask_id not in generated[: generated.index(model.eos_id)]:
+            if (
+                model.eos_id in generated
+                and model.mask_id not in generated[: generated.index(model.eos_id)]
+            ):
                 return states
         start += width
     return states
@@ -55,6 +80,10 @@ def traced_states(model, prompt: list[int], sequence) -> list[list[int]]:
     """The states of a decoded sequence, rebuilt from its trace."""
     trace = sequence.trace
     return [
-        prompt + [int(token) if 0 <= at <= step else model.mask_id for token, at in zip(trace.tokens, trace.step)]
+        prompt
+        + [
+            int(token) if 0 <= at <= step else model.mask_id
+            for token, at in zip(trace.tokens, trace.step)
+        ]
         for step in range(int(trace.step.max()) + 1)
     ]

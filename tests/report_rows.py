@@ -26,26 +26,66 @@ CONFIGS = {
     "apd": DecodeConfig.make("apd", judge="ar"),
     "prophet": DecodeConfig.make("prophet"),
     "wino": DecodeConfig.make("wino"),
-    **{f"{name}_{k}": DecodeConfig.make(name, k=k) for name in ("lopa", "ete", "fdm") for k in (1, 7)},
+    **{
+        f"{name}_{k}": DecodeConfig.make(name, k=k)
+        for name in ("lopa", "ete", "fdm")
+        for k in (1, 7)
+    },
 }
 
 
-def row(name: str, item: int, tokens: int = 8, nfe: int = 8, correct: bool | None = True, out: str = "a",
-        task: str = "mini-gsm", stats: dict | None = None, **more) -> dict:  # fmt: skip
+def row(
+    name: str,
+    item: int,
+    tokens: int = 8,
+    nfe: int = 8,
+    correct: bool | None = True,
+    out: str = "a",
+    task: str = "mini-gsm",
+    stats: dict | None = None,
+    **more,
+) -> dict:
     """One row of decoder `name` on item `item`; `out` stands for the hash of its token ids."""
     config = more.pop("config", None) or CONFIGS[name]
     return {
-        "config_hash": f"{more.get('model', 'tiny')}-{config.label}-{task}", "model": "tiny", "task": task, "split": "test", "decoder": config.decoder,
-        "label": config.label, "decode": config.to_dict(), "exact": config.exact, "example_id": f"{task}/{item}",
-        "completion": out, "tokens": tokens, "token_ids_hash": f"{out}{item}", "answer": out, "correct": correct, "reason": "ok",
-        "nfe": nfe, "rows": 2 * nfe, "query_tokens": 32 * nfe, "model_ms": 10.0, "loop_ms": 1.0, "stopped": "eos",
-        "step_stats": stats or {"accepted": [0] * nfe, "drafted": [0] * nfe, "committed": [1] * nfe, "block": [0] * nfe},
+        "config_hash": f"{more.get('model', 'tiny')}-{config.label}-{task}",
+        "model": "tiny",
+        "task": task,
+        "split": "test",
+        "decoder": config.decoder,
+        "label": config.label,
+        "decode": config.to_dict(),
+        "exact": config.exact,
+        "example_id": f"{task}/{item}",
+        "completion": out,
+        "tokens": tokens,
+        "token_ids_hash": f"{out}{item}",
+        "answer": out,
+        "correct": correct,
+        "reason": "ok",
+        "nfe": nfe,
+        "rows": 2 * nfe,
+        "query_tokens": 32 * nfe,
+        "model_ms": 10.0,
+        "loop_ms": 1.0,
+        "stopped": "eos",
+        "step_stats": (
+            stats
+            or {
+                "accepted": [0] * nfe,
+                "drafted": [0] * nfe,
+                "committed": [1] * nfe,
+                "block": [0] * nfe,
+            }
+        ),
         **more,
-    }  # fmt: skip
+    }
 
 
 def rows() -> pd.DataFrame:
-    """Four items, six decoders: spiffy and psd exact at half the calls, token_chain wrong on two items and other output on one."""
+    """Four items, six decoders: spiffy and psd exact at half the calls, token_chain wrong on two
+    items and other output on one.
+    """
     found = []
     for item in range(4):
         right = item != 3
@@ -61,24 +101,58 @@ def rows() -> pd.DataFrame:
 
 
 def everything() -> pd.DataFrame:
-    """The rows of `rows` and one more decoder of every kind, of which some ran on `tiny` only; the older rows count no second model."""
+    """The rows of `rows` and one more decoder of every kind, of which some ran on `tiny` only; the
+    older rows count no second model.
+    """
     more = [
-        ("left_to_right", {"nfe": 8, "out": "l"}), ("swap", {"nfe": 2, "out": "b"}), ("tree", {"nfe": 4}), ("freedave", {"nfe": 2, "out": "b"}),
-        ("graph", {"nfe": 3}), ("drafted", {"nfe": 1, "out": "b", "second_nfe": 6}), ("simsd", {"nfe": 1, "out": "s", "second_nfe": 8}),
-        ("apd", {"nfe": 4, "out": "p", "second_nfe": 4}), ("prophet", {"nfe": 6}), ("wino", {"nfe": 5, "out": "w"}),
-        *((f"{name}_{k}", {"nfe": 5 if k == 1 else 4, "out": f"{name}{k}"}) for name in ("lopa", "ete", "fdm") for k in (1, 7)),
+        ("left_to_right", {"nfe": 8, "out": "l"}),
+        ("swap", {"nfe": 2, "out": "b"}),
+        ("tree", {"nfe": 4}),
+        ("freedave", {"nfe": 2, "out": "b"}),
+        ("graph", {"nfe": 3}),
+        ("drafted", {"nfe": 1, "out": "b", "second_nfe": 6}),
+        ("simsd", {"nfe": 1, "out": "s", "second_nfe": 8}),
+        ("apd", {"nfe": 4, "out": "p", "second_nfe": 4}),
+        ("prophet", {"nfe": 6}),
+        ("wino", {"nfe": 5, "out": "w"}),
+        *(
+            (f"{name}_{k}", {"nfe": 5 if k == 1 else 4, "out": f"{name}{k}"})
+            for name in ("lopa", "ete", "fdm")
+            for k in (1, 7)
+        ),
     ]
     found = []
     for model in ("tiny", "other"):
         for name, how in more:
             if model == "tiny" or name not in ("left_to_right", "drafted", "simsd", "wino"):
-                config = CONFIGS["graph"].__class__.make("spiffy", builder="calibrated", graph=replace(GRAPH, name=f"{model}-greedy"), depth=7) if name == "graph" else None
-                found += [row(name, item, correct=item < (2 if name.endswith("_7") else 3), model=model, config=config, **how) for item in range(4)]
+                config = (
+                    CONFIGS["graph"].__class__.make(
+                        "spiffy",
+                        builder="calibrated",
+                        graph=replace(GRAPH, name=f"{model}-greedy"),
+                        depth=7,
+                    )
+                    if name == "graph"
+                    else None
+                )
+                found += [
+                    row(
+                        name,
+                        item,
+                        correct=item < (2 if name.endswith("_7") else 3),
+                        model=model,
+                        config=config,
+                        **how,
+                    )
+                    for item in range(4)
+                ]
     return pd.concat([two_models(), pd.DataFrame(found)], ignore_index=True)
 
 
 def two_models() -> pd.DataFrame:
-    """The rows of `rows` twice: on `tiny`, and on `other`, whose plan recomputes everything and whose PSD is wrong everywhere."""
+    """The rows of `rows` twice: on `tiny`, and on `other`, whose plan recomputes everything and
+    whose PSD is wrong everywhere.
+    """
     ours = rows()
     theirs = ours.assign(model="other", config_hash="other-" + ours.config_hash)
     theirs.loc[theirs.label == CONFIGS["psd"].label, "correct"] = False

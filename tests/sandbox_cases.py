@@ -1,4 +1,6 @@
-"""The attack suite as data: what every back-end has to withstand, with the facts of this machine filled in."""
+"""The attack suite as data: what every back-end has to withstand, with the facts of this machine
+filled in.
+"""
 
 from pathlib import Path
 
@@ -43,7 +45,9 @@ def filled(text, facts):
 
 
 def tests_of(case, facts):
-    return Tests(filled(case.get("tests", FORGED), facts), case.get("entry_point"), case.get("prelude", ""))
+    return Tests(
+        filled(case.get("tests", FORGED), facts), case.get("entry_point"), case.get("prelude", "")
+    )
 
 
 def hostile_limits(case):

@@ -1,4 +1,6 @@
-"""Branching decoders (LoPA, FDM, ETE): builders and acceptors on literal tensors, and against one branch at a time."""
+"""Branching decoders (LoPA, FDM, ETE): builders and acceptors on literal tensors, and against one
+branch at a time.
+"""
 
 import math
 from dataclasses import replace
@@ -20,7 +22,10 @@ from psd_lib.errors import UserError
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 M = 1  # the mask token
 NODE0 = torch.tensor([[7, M, M, M], [7, 8, M, 9]])
-STALE = Scores(torch.tensor([[7, 1, 2, 3], [7, 8, 4, 9]]), torch.tensor([[0.0, 0.3, 0.6, 0.5], [0.0, 0.0, 0.2, 0.0]]))
+STALE = Scores(
+    torch.tensor([[7, 1, 2, 3], [7, 8, 4, 9]]),
+    torch.tensor([[0.0, 0.3, 0.6, 0.5], [0.0, 0.0, 0.2, 0.0]]),
+)
 ONE = torch.tensor([1, 1])
 
 
@@ -36,7 +41,9 @@ def rivals(plug, policy=TopK(1), state=NODE0, stale=STALE):
     commit = policy.select(stale, masked) & masked
     canvas = SimpleNamespace(window=lambda: (state, masked))
     node0 = torch.where(commit, stale.token, state)
-    return BoundCandidates(plug, canvas, True).build(node0, masked & ~commit, stale, policy, commit.sum(-1))
+    return BoundCandidates(plug, canvas, True).build(
+        node0, masked & ~commit, stale, policy, commit.sum(-1)
+    )
 
 
 def test_candidates_docstring_example():
@@ -48,41 +55,68 @@ def test_candidates_docstring_example():
 
 
 def test_candidates_below_gamma_are_dropped_but_one_stays():
-    assert rivals(Candidates(3, gamma=0.4)).valid.tolist() == [[True, True, False], [True, False, False]]
-    assert rivals(Candidates(3, gamma=0.9)).valid.tolist() == [[True, False, False], [True, False, False]]
+    assert rivals(Candidates(3, gamma=0.4)).valid.tolist() == [
+        [True, True, False],
+        [True, False, False],
+    ]
+    assert rivals(Candidates(3, gamma=0.9)).valid.tolist() == [
+        [True, False, False],
+        [True, False, False],
+    ]
 
 
 def test_candidates_search_only_where_the_threshold_is_missed():
-    assert rivals(Candidates(3), Threshold(0.55)).valid.tolist() == [[True, False, False], [True, False, False]]
-    assert rivals(Candidates(3), Threshold(0.4)).valid.tolist() == [[True, False, False], [True, False, False]]
-    assert rivals(Candidates(3), Threshold(0.9)).valid.tolist() == [[True, True, True], [True, False, False]]
+    assert rivals(Candidates(3), Threshold(0.55)).valid.tolist() == [
+        [True, False, False],
+        [True, False, False],
+    ]
+    assert rivals(Candidates(3), Threshold(0.4)).valid.tolist() == [
+        [True, False, False],
+        [True, False, False],
+    ]
+    assert rivals(Candidates(3), Threshold(0.9)).valid.tolist() == [
+        [True, True, True],
+        [True, False, False],
+    ]
 
 
 def explored(taken, plug=Explore(2)):
     best = torch.tensor([[[0, 0], [1, 5], [2, 6], [3, 7]], [[0, 0], [0, 0], [4, 8], [0, 0]]])
     session = SimpleNamespace(ranked=lambda stale: (best, None))
-    return BoundExplore(plug, session).build(NODE0, NODE0 == M, STALE, Threshold(), torch.tensor(taken))
+    return BoundExplore(plug, session).build(
+        NODE0, NODE0 == M, STALE, Threshold(), torch.tensor(taken)
+    )
 
 
 def test_explore_docstring_example():
     drafts = explored([1, 1])
-    assert drafts.tokens.tolist() == [[[7, M, M, M], [7, 1, M, M], [7, 5, M, M]], [[7, 8, M, 9], [7, 8, 4, 9], [7, 8, 8, 9]]]
+    assert drafts.tokens.tolist() == [
+        [[7, M, M, M], [7, 1, M, M], [7, 5, M, M]],
+        [[7, 8, M, 9], [7, 8, 4, 9], [7, 8, 8, 9]],
+    ]
     assert drafts.valid.all()
 
 
 def test_explore_only_where_the_step_was_small():
     assert explored([2, 1]).valid.tolist() == [[True, False, False], [True, True, True]]
-    assert explored([2, 3], Explore(2, enough=3)).valid.tolist() == [[True, True, True], [True, False, False]]
+    assert explored([2, 3], Explore(2, enough=3)).valid.tolist() == [
+        [True, True, True],
+        [True, False, False],
+    ]
 
 
 def choose(acceptor, states, confidence, targets=None, valid=None, prior=None):
     tokens = torch.tensor([states])
     masked = tokens == M
     targets = tokens if targets is None else torch.tensor([targets])
-    valid = torch.ones(tokens.shape[:2], dtype=torch.bool) if valid is None else torch.tensor([valid])
+    valid = (
+        torch.ones(tokens.shape[:2], dtype=torch.bool) if valid is None else torch.tensor([valid])
+    )
     prior = None if prior is None else torch.tensor([prior]).log()
     drafts = Drafts(tokens, valid, torch.zeros_like(tokens[..., 0]), prior)
-    path, length = acceptor.choose(drafts, Scores(tokens, torch.tensor([confidence])), masked, targets, valid & masked.any(-1))
+    path, length = acceptor.choose(
+        drafts, Scores(tokens, torch.tensor([confidence])), masked, targets, valid & masked.any(-1)
+    )
     return path[0, : length[0]].tolist()
 
 
@@ -90,7 +124,12 @@ def test_best_mean_takes_the_surest_remainder_and_ties_stay():
     states = [[M, M, M], [M, 3, M], [M, M, 4]]
     assert choose(BestMean(), states, [[0.4, 0.5, 0.6], [0.8, 0.0, 0.4], [0.1, 0.2, 0]]) == [0, 1]
     assert choose(BestMean(), states, [[0.4, 0.5, 0.6], [0.5, 0.0, 0.5], [0.5, 0.5, 0]]) == [0]
-    assert choose(BestMean(), states, [[0.4, 0.5, 0.6], [0.8, 0.0, 0.4], [0.9, 0.9, 0]], valid=[True, True, False]) == [0, 1]
+    assert choose(
+        BestMean(),
+        states,
+        [[0.4, 0.5, 0.6], [0.8, 0.0, 0.4], [0.9, 0.9, 0]],
+        valid=[True, True, False],
+    ) == [0, 1]
 
 
 def test_best_mean_takes_a_complete_branch_and_nothing_leads_on_from_a_complete_anchor():
@@ -102,19 +141,26 @@ def test_foresight_replaces_node_0():
     states = [[5, M, M], [M, 6, M]]
     assert choose(Foresight(), states, [[0, 0.5, 0.5], [0.7, 0, 0.7]], prior=[0.9, 0.8]) == [1]
     assert choose(Foresight(), states, [[0, 0.5, 0.5], [0.5, 0, 0.5]], prior=[0.9, 0.8]) == [0]
-    assert choose(Foresight(), states, [[0, 0.5, 0.5], [0.7, 0, 0.7]], prior=[0.8, 0.8], valid=[True, False]) == [0]
+    assert choose(
+        Foresight(), states, [[0, 0.5, 0.5], [0.7, 0, 0.7]], prior=[0.8, 0.8], valid=[True, False]
+    ) == [0]
 
 
 def test_largest_step_takes_a_branch_where_there_is_one():
     states = [[M, M, M], [2, M, M], [3, M, M]]
     one, three = [[4, M, M], [2, 5, M], [3, 5, 6]], [[4, 5, 6], [2, 5, M], [3, 5, M]]
     assert choose(LargestStep(), states, [[0.0] * 3] * 3, one) == [0, 2]
-    assert choose(LargestStep(), states, [[0.0] * 3] * 3, three) == [0, 1]  # a tie goes to the likelier token
+    assert choose(LargestStep(), states, [[0.0] * 3] * 3, three) == [
+        0,
+        1,
+    ]  # a tie goes to the likelier token
     assert choose(LargestStep(), states, [[0.0] * 3] * 3, three, valid=[True, False, False]) == [0]
 
 
 def one_by_one(model, prompt, width, round_of):
-    """Decode with `round_of(scores_at, window state) -> window state`, one forward per state: no batch, nothing inherited."""
+    """Decode with `round_of(scores_at, window state) -> window state`, one forward per state: no
+    batch, nothing inherited.
+    """
     absolute = model.family.absolute_blocks
     ids, origin = prompt + [M] * GEN, 0 if absolute else len(prompt)
     block_of = [(position - origin) // width for position in range(len(ids))]
@@ -145,13 +191,17 @@ def filled(state, pairs):
 
 
 def ended(model, state):
-    """Whether nothing is masked before an EOS: only asked of windows without prompt tokens that are EOS."""
+    """Whether nothing is masked before an EOS: only asked of windows without prompt tokens that are
+    EOS.
+    """
     return model.eos_id in state and M not in state[: state.index(model.eos_id)]
 
 
 def threshold_step(scores, state, tau):
     left = masks(state)
-    sure = [i for i in left if scores.confidence[i] >= tau] or [max(left, key=lambda i: (scores.confidence[i], -i))]
+    sure = [i for i in left if scores.confidence[i] >= tau] or [
+        max(left, key=lambda i: (scores.confidence[i], -i))
+    ]
     return filled(state, {i: int(scores.token[i]) for i in sure})
 
 
@@ -182,7 +232,10 @@ def fdm(model, k):
         values = []
         for i, rival in zip(best, states):
             left = [] if ended(model, rival) else masks(rival)
-            values.append(math.log(scores.confidence[i]) + (float(scores_at(rival).confidence[left].log().mean()) if left else 0.0))
+            values.append(
+                math.log(scores.confidence[i])
+                + (float(scores_at(rival).confidence[left].log().mean()) if left else 0.0)
+            )
         return states[values.index(max(values))]
 
     return round_of
@@ -196,10 +249,15 @@ def ete(model, k, tau):
         if not masks(node0) or ended(model, node0) or taken >= 2:
             return node0
         spot = min(masks(node0), key=lambda i: (scores.confidence[i], i))
-        sizes, states = [], [filled(node0, {spot: token}) for token in best_at(scores_at, state, spot, k)]
+        sizes, states = (
+            [],
+            [filled(node0, {spot: token}) for token in best_at(scores_at, state, spot, k)],
+        )
         for rival in states:
             left = [] if ended(model, rival) else masks(rival)
-            sizes.append(max(1, int((scores_at(rival).confidence[left] >= tau).sum())) if left else 99)
+            sizes.append(
+                max(1, int((scores_at(rival).confidence[left] >= tau).sum())) if left else 99
+            )
         return states[sizes.index(max(sizes))]
 
     def best_at(scores_at, state, spot, k):
@@ -227,7 +285,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("spec", [(1, False, 5.0), (3, True, 5.0)], ids=["block-causal", "bidirectional"])
+@pytest.mark.parametrize(
+    "spec", [(1, False, 5.0), (3, True, 5.0)], ids=["block-causal", "bidirectional"]
+)
 @pytest.mark.parametrize("name", CASES)
 def test_branching_decoders_are_what_one_branch_at_a_time_gives(name, spec):
     policy, builder, acceptor, round_of = CASES[name]
@@ -238,20 +298,35 @@ def test_branching_decoders_are_what_one_branch_at_a_time_gives(name, spec):
     assert not settings.exact
     searched = 0
     for prompt, sequence in zip(prompts, run(model, prompts, settings)):
-        assert sequence.tokens == [t for t in one_by_one(model, prompt, 8, round_of(model)) if t != model.eos_id]
+        assert sequence.tokens == [
+            t for t in one_by_one(model, prompt, 8, round_of(model)) if t != model.eos_id
+        ]
         searched += sum(entry["drafted"] for entry in sequence.trace.iterations)
         committed = int((sequence.trace.step >= 0).sum())
         assert sum(entry["committed"] for entry in sequence.trace.iterations) == committed
     assert searched > 0
 
 
-@pytest.mark.parametrize("make", [lambda: Lookahead(-1), lambda: Candidates(0), lambda: Candidates(2, 1.5), lambda: Explore(0), lambda: Explore(2, 0)],
-                         ids=["lookahead", "candidates", "gamma", "explore", "enough"])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Lookahead(-1),
+        lambda: Candidates(0),
+        lambda: Candidates(2, 1.5),
+        lambda: Explore(0),
+        lambda: Explore(2, 0),
+    ],
+    ids=["lookahead", "candidates", "gamma", "explore", "enough"],
+)
 def test_impossible_branches_are_refused(make):
     with pytest.raises(UserError):
         make()
 
 
-@pytest.mark.parametrize("plug", [Lookahead(), Candidates(), Explore(), BestMean(), Foresight(), LargestStep()], ids=lambda plug: plug.name)
+@pytest.mark.parametrize(
+    "plug",
+    [Lookahead(), Candidates(), Explore(), BestMean(), Foresight(), LargestStep()],
+    ids=lambda plug: plug.name,
+)
 def test_reconstructions_say_so(plug):
     assert plug.fidelity == "reconstructed" and len(plug.note) > 40

@@ -10,11 +10,20 @@ from psd_lib import cli
 
 
 def psd(*arguments, **options):
-    return subprocess.run([sys.executable, "-m", "psd_lib.cli", *arguments], capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "psd_lib.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
 
 
 def test_version_and_help_are_instant_and_import_no_torch():
-    probe = "import sys, psd_lib.cli as c; c._parser(); sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    probe = (
+        "import sys, psd_lib.cli as c; c._parser(); sys.exit('torch' in sys.modules or 'pandas' in"
+        " sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", probe]).returncode == 0
     done = psd("--version")
     assert (done.returncode, done.stdout) == (0, f"psd {psd_lib.__version__}\n")
@@ -32,12 +41,21 @@ def test_version_and_help_are_instant_and_import_no_torch():
         (["reproduce", "--tier", "smoke", "-p", "TIER=3"], "must be str, not 3"),
         (["reproduce", "--tier", "smoke", "--limit", "0"], "limit"),
         (["reproduce", "--tier", "smoke", "--models", ","], "models of tier 'smoke'"),
-        (["reproduce", "--tier", "smoke", "--dry-run", "--tasks", "mini-maths"], "Unknown task 'mini-maths'"),
-        (["reproduce", "--tier", "paper", "--dry-run", "--models", "no-such-model"], "no checkpoint 'no-such-model'"),
+        (
+            ["reproduce", "--tier", "smoke", "--dry-run", "--tasks", "mini-maths"],
+            "Unknown task 'mini-maths'",
+        ),
+        (
+            ["reproduce", "--tier", "paper", "--dry-run", "--models", "no-such-model"],
+            "no checkpoint 'no-such-model'",
+        ),
         (["generate", "--model", "no-such-model", "hello"], "no checkpoint 'no-such-model'"),
         (["generate", "--decoder", "spiffi", "hello"], "unknown decoder 'spiffi'"),
         (["generate", "-o", "policy=entropi", "hello"], "unknown policy 'entropi'"),
-        (["generate", "-o", "threshold=1.5", "hello"], "threshold must be a number between 0 and 1"),
+        (
+            ["generate", "-o", "threshold=1.5", "hello"],
+            "threshold must be a number between 0 and 1",
+        ),
         (["generate", "-o", "depth=-1", "hello"], "depth must be a whole number of at least 0"),
         (["generate", ""], "prompt 0 is empty"),
         (["generate", "hello <|MASK|>"], "contains the mask token"),
@@ -60,7 +78,9 @@ def test_the_exit_code_reaches_the_shell_without_a_traceback():
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["repoduce"], ["generate"], ["reproduce", "--limit", "few"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["repoduce"], ["generate"], ["reproduce", "--limit", "few"]]
+)
 def test_wrong_usage_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main(arguments)
@@ -82,7 +102,11 @@ def test_decoders_tasks_and_models_are_listed(capsys):
     from psd_lib.decoding import POLICIES, PRESETS
     from psd_lib.models import SUPPORTED
 
-    for command, expected in (("decoders", [*PRESETS, *POLICIES]), ("tasks", tasks.names()), ("models", ["mini-sdar", *SUPPORTED])):
+    for command, expected in (
+        ("decoders", [*PRESETS, *POLICIES]),
+        ("tasks", tasks.names()),
+        ("models", ["mini-sdar", *SUPPORTED]),
+    ):
         assert cli.main([command]) == 0
         printed = capsys.readouterr().out
         assert [name for name in expected if name not in printed] == []
@@ -98,10 +122,30 @@ def test_a_narrowed_run_says_where_its_results_go(monkeypatch, capsys):
     monkeypatch.setattr(job, "reproduce", lambda tier, *rest: asked.append(tier) or ["done"])
     assert cli.main(["reproduce", "--tier", "smoke"]) == 0
     assert capsys.readouterr().out == "done\n"
-    assert cli.main(["reproduce", "--tier", "smoke", "--models", "mini-sdar, x", "--tasks", "mini-gsm", "--limit", "2"]) == 0
+    assert (
+        cli.main(
+            [
+                "reproduce",
+                "--tier",
+                "smoke",
+                "--models",
+                "mini-sdar, x",
+                "--tasks",
+                "mini-gsm",
+                "--limit",
+                "2",
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     plain, narrowed = asked
-    assert (plain.name, narrowed.models, narrowed.tasks, narrowed.limit) == ("smoke", ("mini-sdar", "x"), ("mini-gsm",), 2)
+    assert (plain.name, narrowed.models, narrowed.tasks, narrowed.limit) == (
+        "smoke",
+        ("mini-sdar", "x"),
+        ("mini-gsm",),
+        2,
+    )
     assert f"are in {narrowed.folder}; those of tier smoke stayed as they were" in said
 
 
@@ -122,11 +166,21 @@ def test_calibrate_writes_a_graph_that_decoders_take(tmp_path, monkeypatch, caps
     assert cli.main(["calibrate", "--model", "mini-sdar-b8", *small]) == 0
     assert "states from" in capsys.readouterr().out
     graph = files.load("mini-sdar-b8-greedy")
-    assert 1 <= len(graph.formulas) <= 3 and len(graph.provenance["tasks"]["mini-mbpp"]["items"]) == 2
-    options = {"builder": "calibrated", "graph": "mini-sdar-b8-greedy", "depth": 1, "gen_length": 16}
+    assert (
+        1 <= len(graph.formulas) <= 3 and len(graph.provenance["tasks"]["mini-mbpp"]["items"]) == 2
+    )
+    options = {
+        "builder": "calibrated",
+        "graph": "mini-sdar-b8-greedy",
+        "depth": 1,
+        "gen_length": 16,
+    }
     prompt = "Write a function that adds two numbers."
     model = psd_lib.load("mini-sdar-b8")
-    drafted, alone = (psd_lib.generate(model, prompt, name, **more) for name, more in (("spiffy", options), ("greedy", {"gen_length": 16})))
+    drafted, alone = (
+        psd_lib.generate(model, prompt, name, **more)
+        for name, more in (("spiffy", options), ("greedy", {"gen_length": 16}))
+    )
     assert drafted[0].tokens == alone[0].tokens
     assert cli.main(["calibrate", "--model", "mini-sdar-b8", "--policy", "credits"]) == 2
     assert "policy" in capsys.readouterr().err

@@ -19,16 +19,26 @@ def build(builder, node0, stale, confidence, taken, policy=TopK(1)):
 
 
 def test_chain_docstring_example():
-    drafts = build(Chain(depth=2), [[7, M, M, M], [7, 8, M, 9]], [[7, 1, 2, 3], [7, 8, 4, 9]],
-                   [[1.0, 0.3, 0.6, 0.5], [1.0, 1.0, 0.2, 1.0]], [1, 1])  # fmt: skip
+    drafts = build(
+        Chain(depth=2),
+        [[7, M, M, M], [7, 8, M, 9]],
+        [[7, 1, 2, 3], [7, 8, 4, 9]],
+        [[1.0, 0.3, 0.6, 0.5], [1.0, 1.0, 0.2, 1.0]],
+        [1, 1],
+    )
     assert drafts.tokens[0].tolist() == [[7, M, M, M], [7, M, 2, M], [7, M, 2, 3]]
     assert drafts.tokens[1, :2].tolist() == [[7, 8, M, 9], [7, 8, 4, 9]]
     assert drafts.valid.tolist() == [[True, True, True], [True, True, False]]
 
 
 def test_levels_as_large_as_the_policys_last_step():
-    drafts = build(Chain(2, "policy"), [[M, M, M, M], [M, M, M, 9]], [[2, 3, 4, 5], [2, 3, 4, 9]],
-                   [[0.1, 0.2, 0.3, 0.4], [0.3, 0.2, 0.1, 0.9]], [2, 1])  # fmt: skip
+    drafts = build(
+        Chain(2, "policy"),
+        [[M, M, M, M], [M, M, M, 9]],
+        [[2, 3, 4, 5], [2, 3, 4, 9]],
+        [[0.1, 0.2, 0.3, 0.4], [0.3, 0.2, 0.1, 0.9]],
+        [2, 1],
+    )
     assert drafts.tokens[0].tolist() == [[M, M, M, M], [M, M, 4, 5], [2, 3, 4, 5]]
     assert drafts.tokens[1].tolist() == [[M, M, M, 9], [2, M, M, 9], [2, 3, M, 9]]
 
@@ -40,12 +50,16 @@ def test_a_level_takes_what_is_left_and_no_level_is_empty():
 
 
 def test_chain_follows_the_policys_own_order():
-    drafts = build(Chain(1), [[9, M, M, M]], [[9, 2, 3, 4]], [[1.0, 0.1, 0.9, 0.5]], [1], LeftToRight())
+    drafts = build(
+        Chain(1), [[9, M, M, M]], [[9, 2, 3, 4]], [[1.0, 0.1, 0.9, 0.5]], [1], LeftToRight()
+    )
     assert drafts.tokens[0, 1].tolist() == [9, 2, M, M]
 
 
 def test_a_complete_block_and_no_builder_have_node_0_alone():
-    assert build(Chain(3), [[7, 8]], [[7, 8]], [[0.5, 0.5]], [1]).valid.tolist() == [[True, False, False, False]]
+    assert build(Chain(3), [[7, 8]], [[7, 8]], [[0.5, 0.5]], [1]).valid.tolist() == [
+        [True, False, False, False]
+    ]
     assert build(NoDraft(), [[7, M]], [[7, 8]], [[0.5, 0.5]], [1]).tokens.tolist() == [[[7, M]]]
 
 

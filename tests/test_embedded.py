@@ -1,4 +1,6 @@
-"""The shipped checkpoints: ordinary ones of their families, of the size and quality that their cards say."""
+"""The shipped checkpoints: ordinary ones of their families, of the size and quality that their
+cards say.
+"""
 
 import json
 
@@ -30,12 +32,18 @@ def score(name, task, decoder):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stock_class_alone_gives_the_same_logits(name):
-    """No code of ours: the folder, the Hugging Face class, and the mask that the family's attention means."""
+    """No code of ours: the folder, the Hugging Face class, and the mask that the family's attention
+    means.
+    """
     ours = psd_lib.load(name, device="cpu")
     family, block = ours.family, ours.block_length
     config = getattr(transformers, family.config_class).from_pretrained(MODELS / name)
     stock, report = getattr(transformers, family.architecture).from_pretrained(
-        MODELS / name, config=config, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True
+        MODELS / name,
+        config=config,
+        dtype=torch.float32,
+        attn_implementation="sdpa",
+        output_loading_info=True,
     )
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     ids = torch.tensor([ours.tokenizer.encode("def add(a, b):\n    return ") + [ours.mask_id] * 40])
@@ -72,10 +80,14 @@ def test_two_tokens_a_forward_are_within_reach(name, task):
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_greedy_leaves_room_to_lose_and_something_to_lose(name, task):
     found = score(name, task, "greedy")
-    assert found["high"] >= 0.70 and found["low"] <= 0.97  # what the card's interval does not rule out
+    assert (
+        found["high"] >= 0.70 and found["low"] <= 0.97
+    )  # what the card's interval does not rule out
 
 
 @pytest.mark.parametrize("name", WITH_DRAFT)
 def test_committing_eight_tokens_blindly_has_a_visible_price(name):
-    loss = [score(name, t, "greedy")["accuracy"] - score(name, t, "top-k 8")["accuracy"] for t in TASKS]
+    loss = [
+        score(name, t, "greedy")["accuracy"] - score(name, t, "top-k 8")["accuracy"] for t in TASKS
+    ]
     assert max(loss) >= 0.1

@@ -1,4 +1,6 @@
-"""Embedded code tasks score through the sandbox, with the reasons that rows have carried from the beginning."""
+"""Embedded code tasks score through the sandbox, with the reasons that rows have carried from the
+beginning.
+"""
 
 import gzip
 import json
@@ -13,7 +15,9 @@ from psd_lib.tasks import Example, execution
 
 pytestmark = pytest.mark.skipif(probe().backend is None, reason=f"NO SANDBOX HERE: {probe()}")
 
-BODY = Example("x", "def f(x):\n", "    return x\n", {"tests": ["assert f(1) == 1", "assert f(2) == 2"]})
+BODY = Example(
+    "x", "def f(x):\n", "    return x\n", {"tests": ["assert f(1) == 1", "assert f(2) == 2"]}
+)
 SCORES = {
     "right": ("    return x\n", True, "ok"),
     "wrong": ("    return 3\n", False, "wrong"),
@@ -23,7 +27,11 @@ SCORES = {
     "raises what asserts raise": ("    assert False\n", False, "wrong"),
     "kind that the test cannot use": ("    return y\n", False, "error: NameError"),
     "leaves": ("    import os\n    os._exit(0)\n", False, "error: exit 0"),
-    "is refused": ("    import os\n    os.fork()\n    return x\n", False, "error: PermissionError (sandbox_denied)"),
+    "is refused": (
+        "    import os\n    os.fork()\n    return x\n",
+        False,
+        "error: PermissionError (sandbox_denied)",
+    ),
     "never ends": ("    while True: pass\n", False, "timeout"),
     "prints": ("    print(x)\n    return x\n", True, "ok"),
 }
@@ -46,7 +54,11 @@ def test_nothing_is_no_answer():
 
 
 def test_a_failure_of_the_sandbox_is_never_a_zero(monkeypatch):
-    monkeypatch.setattr(execution, "check", lambda *_: Verdict("infra", "no verdict (exit 1)", 0.0, 0.0, None, "landlock"))
+    monkeypatch.setattr(
+        execution,
+        "check",
+        lambda *_: Verdict("infra", "no verdict (exit 1)", 0.0, 0.0, None, "landlock"),
+    )
     score = tasks.get("mini-humaneval").score("    return x\n", BODY)
     assert score.correct is None and score.reason == "infra: no verdict (exit 1)"
 
@@ -58,7 +70,9 @@ def test_hidden_tests_count_beside_the_visible_ones():
     assert visible == item.meta["tests"][:2] and len(item.meta["tests"]) == 8
     name = item.reference.split("(")[0].removeprefix("def ")
     calls = [line.removeprefix(f"assert {name}(").split(") == ") for line in visible]
-    cheat = f"def {name}(xs):\n" + "".join(f"    if xs == {given}:\n        return {out}\n" for given, out in calls)
+    cheat = f"def {name}(xs):\n" + "".join(
+        f"    if xs == {given}:\n        return {out}\n" for given, out in calls
+    )
     knows = Example("x", "", "", {"tests": visible})
     assert tasks.get("mini-mbpp").score(cheat, knows).correct
     assert tasks.get("mini-mbpp").score(cheat, item).reason == "wrong"
@@ -67,7 +81,9 @@ def test_hidden_tests_count_beside_the_visible_ones():
 def test_scores_keep_the_order_of_their_pairs():
     task = tasks.get("mini-humaneval")
     items = task.load("test", 6)
-    completions = [e.reference if number % 2 else "    return None\n" for number, e in enumerate(items)]
+    completions = [
+        e.reference if number % 2 else "    return None\n" for number, e in enumerate(items)
+    ]
     scores = task.score_many(zip(completions, items, strict=True), workers=3)
     assert [score.correct for score in scores] == [False, True] * 3
 

@@ -1,4 +1,6 @@
-"""How numbers are read from answers: literal cases, and the share of gold answers that each way accepts."""
+"""How numbers are read from answers: literal cases, and the share of gold answers that each way
+accepts.
+"""
 
 import re
 
@@ -11,17 +13,72 @@ from psd_lib import tasks
 from psd_lib.tasks.benchmarks.extraction import EXTRACTORS, boxed, extract, verdicts
 
 LITERAL = [
-    ("2+3=5\n#### 5", {"strict": "5", "strict_answer_is": None, "flexible": "5", "last_number": "5", "opencompass": "5", "boxed_first": "5"}),
-    ("The answer is 5.", {"strict": None, "strict_answer_is": "5", "flexible": "5.", "last_number": "5", "opencompass": "5", "boxed_first": "5"}),
-    ("The answer is 1,234 in 2 days.",
-     {"strict": None, "strict_answer_is": "1,234", "flexible": "2", "last_number": "2", "opencompass": "2", "boxed_first": "1,234"}),
-    ("\\boxed{$1{,}0} and \\boxed{-7.50}",
-     {"strict": None, "strict_answer_is": None, "flexible": "-7.50", "last_number": "-7.50", "opencompass": "-7.50", "boxed_first": "-7.50"}),
-    ("#### 3\nQuestion: 9", {"strict": "3", "strict_answer_is": None, "flexible": "9", "last_number": "9", "opencompass": "3", "boxed_first": "9"}),
-    ("none", dict.fromkeys(("strict", "strict_answer_is", "flexible", "last_number", "opencompass", "boxed_first"))),
-]  # fmt: skip
-# Surface forms of a gold answer and the share of the 1,319 test items that each extractor accepts; FRACTION is the share of
-# answers that are 2, LOSES what OpenCompass accepts: it takes no comma, and 14 gold answers have one.
+    (
+        "2+3=5\n#### 5",
+        {
+            "strict": "5",
+            "strict_answer_is": None,
+            "flexible": "5",
+            "last_number": "5",
+            "opencompass": "5",
+            "boxed_first": "5",
+        },
+    ),
+    (
+        "The answer is 5.",
+        {
+            "strict": None,
+            "strict_answer_is": "5",
+            "flexible": "5.",
+            "last_number": "5",
+            "opencompass": "5",
+            "boxed_first": "5",
+        },
+    ),
+    (
+        "The answer is 1,234 in 2 days.",
+        {
+            "strict": None,
+            "strict_answer_is": "1,234",
+            "flexible": "2",
+            "last_number": "2",
+            "opencompass": "2",
+            "boxed_first": "1,234",
+        },
+    ),
+    (
+        "\\boxed{$1{,}0} and \\boxed{-7.50}",
+        {
+            "strict": None,
+            "strict_answer_is": None,
+            "flexible": "-7.50",
+            "last_number": "-7.50",
+            "opencompass": "-7.50",
+            "boxed_first": "-7.50",
+        },
+    ),
+    (
+        "#### 3\nQuestion: 9",
+        {
+            "strict": "3",
+            "strict_answer_is": None,
+            "flexible": "9",
+            "last_number": "9",
+            "opencompass": "3",
+            "boxed_first": "9",
+        },
+    ),
+    (
+        "none",
+        dict.fromkeys(
+            ("strict", "strict_answer_is", "flexible", "last_number", "opencompass", "boxed_first")
+        ),
+    ),
+]
+# Surface forms of a gold answer and the share of the 1,319 test items that each extractor accepts;
+# FRACTION is the share of
+# answers that are 2, LOSES what OpenCompass accepts: it takes no comma, and 14 gold answers have
+# one.
 LOSES, FRACTION = "0.989", "0.028"
 FORMS = {
     "#### {n}": ("1.000", "0.000", "1.000", "1.000", LOSES, "1.000"),
@@ -29,7 +86,14 @@ FORMS = {
     "\\boxed{{{n}}}": ("0.000", "0.000", "1.000", "1.000", LOSES, "1.000"),
     "**{n}**": ("0.000", "0.000", "1.000", "1.000", LOSES, "1.000"),
     "\\boxed{{{n}.00}}": ("0.000", "0.000", "0.000", "1.000", LOSES, "1.000"),
-    "The answer is {n} dollars every 2 days.": ("0.000", "1.000", FRACTION, FRACTION, FRACTION, "1.000"),
+    "The answer is {n} dollars every 2 days.": (
+        "0.000",
+        "1.000",
+        FRACTION,
+        FRACTION,
+        FRACTION,
+        "1.000",
+    ),
 }
 
 
@@ -59,7 +123,11 @@ def test_gold_answers_are_accepted_by_the_headline_of_a_profile(profile):
     scores = task.score_many((example.reference, example) for example in examples)
     wrong = sum(not score.correct for score in scores)
     assert wrong == (14 if task.protocol.headline == "opencompass" else 0)
-    assert all(score.answers.keys() == EXTRACTORS.keys() and score.details["headline"] == task.protocol.headline for score in scores)
+    assert all(
+        score.answers.keys() == EXTRACTORS.keys()
+        and score.details["headline"] == task.protocol.headline
+        for score in scores
+    )
 
 
 @needs_data
@@ -70,10 +138,17 @@ def test_wrong_numbers_are_refused_by_every_extractor():
         assert not any(verdicts(extract(text), example.meta["answer"]).values())
 
 
-@pytest.mark.parametrize("text, expected", [
-    (r"so \boxed{\frac{1}{2}}.", r"\frac{1}{2}"), (r"\boxed{1} or \boxed{2}", "2"), (r"\boxed{1} or \boxed{2", "1"),
-    (r"\boxed {3}", "3"), (r"boxed{3}", None), ("", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (r"so \boxed{\frac{1}{2}}.", r"\frac{1}{2}"),
+        (r"\boxed{1} or \boxed{2}", "2"),
+        (r"\boxed{1} or \boxed{2", "1"),
+        (r"\boxed {3}", "3"),
+        (r"boxed{3}", None),
+        ("", None),
+    ],
+)
 def test_the_last_complete_box_counts(text, expected):
     assert boxed(text) == expected
 

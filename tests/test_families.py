@@ -1,4 +1,6 @@
-"""Each family: a checkpoint in its released naming gives the logits of the stock network it was made from."""
+"""Each family: a checkpoint in its released naming gives the logits of the stock network it was
+made from.
+"""
 
 import json
 
@@ -26,14 +28,24 @@ def pair(request, tmp_path):
 
 
 def block_numbers(family, length):
-    """Blocks in the terms of models.md, said once more: causal up to the last block, or blocks of WIDTH."""
+    """Blocks in the terms of models.md, said once more: causal up to the last block, or blocks of
+    WIDTH.
+    """
     position = torch.arange(length)
-    return torch.where(position >= length - WIDTH, length - WIDTH, position) if family.causal_context else position // WIDTH
+    return (
+        torch.where(position >= length - WIDTH, length - WIDTH, position)
+        if family.causal_context
+        else position // WIDTH
+    )
 
 
 def stock_mask(family, length):
     block = block_numbers(family, length)
-    return torch.ones(length, length, dtype=torch.bool) if family.sees_future else block[:, None] >= block
+    return (
+        torch.ones(length, length, dtype=torch.bool)
+        if family.sees_future
+        else block[:, None] >= block
+    )
 
 
 def ids_of(seed, *shape):
@@ -70,11 +82,19 @@ def test_full_logits_equal_the_stock_networks(pair):
 def test_padded_logits_equal_those_alone(pair):
     stock, model = pair
     family, ids, pad = model.family, ids_of(1, 1, LENGTH), 5
-    expected = stock(ids, attention_mask=stock_mask(family, LENGTH)[None, None], use_cache=False).logits
+    expected = stock(
+        ids, attention_mask=stock_mask(family, LENGTH)[None, None], use_cache=False
+    ).logits
     positions = torch.arange(-pad, LENGTH)[None]
     blocks = torch.cat([torch.full((pad,), -1), block_numbers(family, LENGTH)])[None]
     padded = torch.cat([torch.zeros(1, pad, dtype=torch.long), ids], 1)
-    found = ours(model, padded, positions, visibility(positions, blocks, family.sees_future), pad + torch.arange(1, LENGTH))
+    found = ours(
+        model,
+        padded,
+        positions,
+        visibility(positions, blocks, family.sees_future),
+        pad + torch.arange(1, LENGTH),
+    )
     torch.testing.assert_close(found, shifted(expected, family), atol=1e-5, rtol=1e-5)
 
 
@@ -84,7 +104,11 @@ def test_a_block_against_cached_columns_equals_the_stock_network_with_its_own_ca
     family, ids = model.family, ids_of(2, 1, PREFIX + WIDTH)
     prefix, block = ids.split([PREFIX, WIDTH], 1)
     seen = block_numbers(family, PREFIX + WIDTH)[:PREFIX]
-    within = torch.ones(PREFIX, PREFIX, dtype=torch.bool) if family.sees_future else seen[:, None] >= seen
+    within = (
+        torch.ones(PREFIX, PREFIX, dtype=torch.bool)
+        if family.sees_future
+        else seen[:, None] >= seen
+    )
     cache = DynamicCache()
     stock(prefix, attention_mask=within[None, None], past_key_values=cache, use_cache=True)
     everything = torch.ones(1, 1, WIDTH, PREFIX + WIDTH, dtype=torch.bool)
@@ -94,7 +118,9 @@ def test_a_block_against_cached_columns_equals_the_stock_network_with_its_own_ca
     positions = torch.arange(PREFIX + WIDTH)[None]
     visible = visibility(positions[:, :PREFIX], seen[None], family.sees_future)
     ours(model, prefix, positions[:, :PREFIX], visible, torch.arange(1, PREFIX), new=made)
-    found = ours(model, block, positions[:, PREFIX:], everything, torch.arange(1, WIDTH), stored=made)
+    found = ours(
+        model, block, positions[:, PREFIX:], everything, torch.arange(1, WIDTH), stored=made
+    )
     torch.testing.assert_close(found, shifted(expected, family), atol=1e-5, rtol=1e-5)
 
 
@@ -110,7 +136,9 @@ def test_the_first_position_of_a_block_gets_its_true_prediction(name):
     ask = Ask(tokens[:, None], wanted[:, None], torch.zeros(1, 1, dtype=torch.bool), canvas.start)
     answer = FullForward(model.denoiser, canvas).forward(ask).logits
     whole = torch.cat([prompt, torch.full((1, WIDTH), model.mask_id)], 1)
-    hidden = network(whole, attention_mask=stock_mask(family, 2 * WIDTH)[None, None], use_cache=False).logits[0]
+    hidden = network(
+        whole, attention_mask=stock_mask(family, 2 * WIDTH)[None, None], use_cache=False
+    ).logits[0]
     torch.testing.assert_close(answer[0], hidden[WIDTH - 1], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(answer[0], hidden[WIDTH], atol=1e-2)
 
@@ -124,20 +152,31 @@ def test_the_autoregressive_family_decodes_what_stock_generate_does():
         for prompt, sequence in zip(prompts, out):
             ids = torch.tensor([prompt])
             expected = model.denoiser.network.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False, eos_token_id=0, pad_token_id=0,
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=20,
+                do_sample=False,
+                eos_token_id=0,
+                pad_token_id=0,
                 suppress_tokens=[1, 30, 31],
-            )[0, len(prompt) :].tolist()  # fmt: skip
+            )[0, len(prompt) :].tolist()
             assert sequence.tokens == (expected[: expected.index(0)] if 0 in expected else expected)
             assert sequence.nfe <= 20
-    assert out.ledger.query_tokens < 2 * (5 + 11) + 2 * 20  # one token a step: the block's masks do not run ahead
+    assert (
+        out.ledger.query_tokens < 2 * (5 + 11) + 2 * 20
+    )  # one token a step: the block's masks do not run ahead
 
 
 @torch.inference_mode()
 def test_a_causal_context_is_decoded_as_openpangu_does():
-    """Prompt and finished blocks encoded causally, block bidirectional against their K/V, no store of what was guessed."""
+    """Prompt and finished blocks encoded causally, block bidirectional against their K/V, no store
+    of what was guessed.
+    """
     model = tiny_model(11, WIDTH, family="PanguEmbedded")
     network, prompt = model.denoiser.network, ids_of(12, 6).tolist()
-    out = psd_lib.generate(model, [prompt], decoder="greedy", gen_length=2 * WIDTH, cache="exact_block")[0]
+    out = psd_lib.generate(
+        model, [prompt], decoder="greedy", gen_length=2 * WIDTH, cache="exact_block"
+    )[0]
     context, found = list(prompt), []
     for _ in range(2):
         cache = DynamicCache()
@@ -146,7 +185,9 @@ def test_a_causal_context_is_decoded_as_openpangu_does():
         while model.mask_id in block:
             keys = len(context) + WIDTH
             mask = torch.ones(1, 1, WIDTH, keys, dtype=torch.bool)
-            logits = network(torch.tensor([block]), attention_mask=mask, past_key_values=cache, use_cache=True).logits[0]
+            logits = network(
+                torch.tensor([block]), attention_mask=mask, past_key_values=cache, use_cache=True
+            ).logits[0]
             cache.crop(-WIDTH)
             logits = torch.cat([last[None], logits[:-1]])
             logits[:, [1, 30, 31]] = float("-inf")
@@ -190,20 +231,34 @@ def edit_config(folder, **changes):
 
 
 FLAGS = {
-    "llada": {"block_type": "sequential", "rope": False, "include_qkv_bias": True, "scale_logits": True, "block_group_size": 2},
+    "llada": {
+        "block_type": "sequential",
+        "rope": False,
+        "include_qkv_bias": True,
+        "scale_logits": True,
+        "block_group_size": 2,
+    },
     "Dream": {"rope_scaling": {"type": "yarn"}, "use_sliding_window": True},
     "sdar": {"attention_bias": True, "hidden_act": "gelu"},
     "PanguEmbedded": {"rope_parameters": {"rope_type": "yarn"}},
-    "llada_moe": {"moe_router_enable_expert_bias": True, "shared_expert_intermediate_size": 8, "moe_layer_freq": [0, 1]},
+    "llada_moe": {
+        "moe_router_enable_expert_bias": True,
+        "shared_expert_intermediate_size": 8,
+        "moe_layer_freq": [0, 1],
+    },
     "llada2_moe": {"use_qkv_bias": True, "score_function": "softmax"},
 }
 
 
-@pytest.mark.parametrize(("name", "flag"), [(name, flag) for name, flags in FLAGS.items() for flag in flags])
+@pytest.mark.parametrize(
+    ("name", "flag"), [(name, flag) for name, flags in FLAGS.items() for flag in flags]
+)
 def test_a_flag_that_the_stock_class_does_not_have_is_refused_by_name(tmp_path, name, flag):
     folder = save_checkpoint(tiny_model(0, WIDTH, family=name), tmp_path / "tiny")
     edit_config(folder, **{flag: FLAGS[name][flag]})
-    with pytest.raises(UserError, match=f"config.json has {'rope_type' if flag == 'rope_parameters' else flag} = ") as caught:
+    with pytest.raises(
+        UserError, match=f"config.json has {'rope_type' if flag == 'rope_parameters' else flag} = "
+    ) as caught:
         psd_lib.load(folder)
     assert "\n" not in str(caught.value)
 
@@ -220,5 +275,7 @@ def test_a_missing_tensor_is_named_as_the_checkpoint_names_it(tmp_path):
     weights = load_file(folder / "model.safetensors")
     weights.pop("model.transformer.blocks.1.ff_proj.weight")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UserError, match=r"missing tensors model\.transformer\.blocks\.1\.ff_proj\.weight"):
+    with pytest.raises(
+        UserError, match=r"missing tensors model\.transformer\.blocks\.1\.ff_proj\.weight"
+    ):
         psd_lib.load(folder)

@@ -17,15 +17,25 @@ def model():
 
 
 def tiny_judge(seed):
-    """A random autoregressive model with the tiny models' tokenizer: shifted predictions in blocks of one token."""
+    """A random autoregressive model with the tiny models' tokenizer: shifted predictions in blocks
+    of one token.
+    """
     judge = tiny_model(seed, block_length=1)
     judge.denoiser.shift = True
     return replace(judge, family=replace(judge.family, shift=True))
 
 
 def test_results_read_as_documented(model):
-    out = psd_lib.generate(model, ["w3 w4 w5", "w9"], decoder="psd", policy="confidence", threshold=0.9, depth=3,
-                           block_length=8, gen_length=16)  # fmt: skip
+    out = psd_lib.generate(
+        model,
+        ["w3 w4 w5", "w9"],
+        decoder="psd",
+        policy="confidence",
+        threshold=0.9,
+        depth=3,
+        block_length=8,
+        gen_length=16,
+    )
     assert len(out) == 2 and out.text == [sequence.text for sequence in out]
     assert out[0].prompt_text == "w3 w4 w5"
     assert out.tpf == sum(s.n_tokens for s in out) / sum(s.nfe for s in out)
@@ -34,7 +44,10 @@ def test_results_read_as_documented(model):
 
 
 def test_one_prompt_and_token_ids_are_accepted(model):
-    assert psd_lib.generate(model, "w3 w4", gen_length=8).text == psd_lib.generate(model, [[3, 4]], gen_length=8).text
+    assert (
+        psd_lib.generate(model, "w3 w4", gen_length=8).text
+        == psd_lib.generate(model, [[3, 4]], gen_length=8).text
+    )
 
 
 @pytest.mark.parametrize("decoder", PRESETS)
@@ -48,7 +61,10 @@ def test_labels_and_dicts():
     assert DecodeConfig.make("greedy").label == "greedy"
     assert DecodeConfig.make("spiffy", depth=5).label == "spiffy(d=5)"
     assert DecodeConfig.make("psd", policy="local_leap").label == "psd(LocalLeap 0.9/0.75/4, d=3)"
-    assert DecodeConfig.make("psd", acceptor="token_chain").label == "psd(confidence 0.9, d=3, token_chain)"
+    assert (
+        DecodeConfig.make("psd", acceptor="token_chain").label
+        == "psd(confidence 0.9, d=3, token_chain)"
+    )
     assert DecodeConfig.make("psd", temperature=0.7).label == "psd(confidence 0.9, d=3, T=0.7)"
     assert DecodeConfig.make("greedy", temperature=1).label == "greedy(T=1)"
     assert DecodeConfig.make("confidence", temperature=0.7).label == "confidence 0.9, T=0.7"
@@ -59,9 +75,14 @@ def test_labels_and_dicts():
 
 def test_exactness_is_claimed_only_where_it_is_proved():
     claims = {
-        ("psd", "replay"): True, ("psd", "subset"): False, ("psd", "token_chain"): False, ("psd", "token_root"): False,
-        ("spiffy", "replay"): True, ("spiffy", "subset"): True, ("spiffy", "token_chain"): False,
-    }  # fmt: skip
+        ("psd", "replay"): True,
+        ("psd", "subset"): False,
+        ("psd", "token_chain"): False,
+        ("psd", "token_root"): False,
+        ("spiffy", "replay"): True,
+        ("spiffy", "subset"): True,
+        ("spiffy", "token_chain"): False,
+    }
     for (decoder, acceptor), exact in claims.items():
         assert DecodeConfig.make(decoder, acceptor=acceptor).exact is exact
     assert DecodeConfig.make("psd", acceptor="token_chain", depth=0).exact
@@ -91,7 +112,9 @@ def test_a_policy_that_commits_nothing_is_named_instead_of_looping_forever(model
         def select(self, scores, masked):
             return masked & False
 
-    with pytest.raises(UserError, match="policy 'idle' selected nothing where positions were masked"):
+    with pytest.raises(
+        UserError, match="policy 'idle' selected nothing where positions were masked"
+    ):
         psd_lib.generate(model, ["w3"], policy=Idle(), gen_length=8)
 
 
@@ -100,7 +123,9 @@ def test_a_policy_of_margins_gets_them(model):
         name, needs_detail = "margin", True
 
         def select(self, scores, masked):
-            return masked & (scores.margin >= scores.margin.masked_fill(~masked, -1).amax(-1, keepdim=True))
+            return masked & (
+                scores.margin >= scores.margin.masked_fill(~masked, -1).amax(-1, keepdim=True)
+            )
 
         def priority(self, scores):
             return scores.margin
@@ -112,7 +137,10 @@ def test_a_policy_of_margins_gets_them(model):
 
 REFUSED = [
     ({"decoder": "beam"}, "unknown decoder 'beam'; choose one of: greedy"),
-    ({"policy": "best"}, "unknown policy 'best'; choose one of: top_k, confidence, local_leap, left_to_right"),
+    (
+        {"policy": "best"},
+        "unknown policy 'best'; choose one of: top_k, confidence, local_leap, left_to_right",
+    ),
     ({"acceptor": "all"}, "unknown acceptor 'all'; choose one of: replay"),
     ({"cache": "dual"}, "unknown cache 'dual'; choose one of: none, exact_block"),
     ({"policy": 3}, "policy must be one of"),
@@ -145,7 +173,10 @@ def test_impossible_options_are_refused(model, options, words):
         (["w3", []], "prompt 1 is empty"),
         (["w3 <|MASK|> w4"], r"prompt 0 contains the mask token <\|MASK\|>"),
         ([[3, 31]], r"prompt 0 has token ids outside 0\.\.29"),
-        ([[3] * 200], "prompt 0 has 200 tokens, which with gen_length 128 exceeds the model's 256 positions"),
+        (
+            [[3] * 200],
+            "prompt 0 has 200 tokens, which with gen_length 128 exceeds the model's 256 positions",
+        ),
     ],
 )
 def test_impossible_prompts_are_refused(model, prompts, words):
@@ -155,7 +186,9 @@ def test_impossible_prompts_are_refused(model, prompts, words):
 
 def test_a_block_length_that_does_not_divide_gen_length_is_said():
     bidirectional = tiny_model(0, sees_future=True)
-    with pytest.warns(UserWarning, match="block_length 8 does not divide gen_length 12: the last block is shorter"):
+    with pytest.warns(
+        UserWarning, match="block_length 8 does not divide gen_length 12: the last block is shorter"
+    ):
         out = psd_lib.generate(bidirectional, ["w3"], gen_length=12)
     assert len(out[0].trace.tokens) == 12
     with warnings.catch_warnings():

@@ -21,7 +21,19 @@ def positions(graph):
 
 def test_order_swap_takes_the_cheapest_subsets_first():
     assert positions(order_swap(4, 3)) == [[0], [0, 1], [1], [0, 1, 2]]
-    assert positions(order_swap(11)) == [[0], [0, 1], [1], [0, 1, 2], [0, 2], [1, 2], [0, 1, 2, 3], [2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]
+    assert positions(order_swap(11)) == [
+        [0],
+        [0, 1],
+        [1],
+        [0, 1, 2],
+        [0, 2],
+        [1, 2],
+        [0, 1, 2, 3],
+        [2],
+        [0, 1, 3],
+        [0, 2, 3],
+        [1, 2, 3],
+    ]
 
 
 def test_mix_order_interleaves_detours_and_without_width_it_is_the_chain():
@@ -39,9 +51,12 @@ def test_a_node_has_every_largest_contained_node_as_a_parent():
 
 
 formulas = st.sets(
-    st.dictionaries(st.integers(0, 4), st.integers(0, 2), min_size=1, max_size=4).map(lambda pairs: tuple(sorted(pairs.items()))),
-    min_size=1, max_size=12,
-)  # fmt: skip
+    st.dictionaries(st.integers(0, 4), st.integers(0, 2), min_size=1, max_size=4).map(
+        lambda pairs: tuple(sorted(pairs.items()))
+    ),
+    min_size=1,
+    max_size=12,
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -54,7 +69,11 @@ def test_invariant_22_edges_follow_the_parent_rule(formulas):
         for parent in parents:
             assert sets[parent] < sets[child] and graph.levels[parent] < graph.levels[child]
             assert not any(sets[parent] < between < sets[child] for between in sets)
-        one_fewer = {n for n, other in enumerate(sets) if other < sets[child] and len(other) == len(sets[child]) - 1}
+        one_fewer = {
+            n
+            for n, other in enumerate(sets)
+            if other < sets[child] and len(other) == len(sets[child]) - 1
+        }
         assert one_fewer <= set(parents)  # Spiffy's rule for one token a step
 
 
@@ -84,7 +103,10 @@ def test_instantiate_docstring_example():
 
 
 NODE0 = torch.tensor([[7, M, M, M], [7, 8, M, 9]])
-STALE = Scores(torch.tensor([[7, 1, 2, 3], [7, 8, 4, 9]]), torch.tensor([[1.0, 0.3, 0.6, 0.5], [1.0, 1.0, 0.2, 1.0]]))
+STALE = Scores(
+    torch.tensor([[7, 1, 2, 3], [7, 8, 4, 9]]),
+    torch.tensor([[1.0, 0.3, 0.6, 0.5], [1.0, 1.0, 0.2, 1.0]]),
+)
 
 
 def build(builder):
@@ -105,7 +127,16 @@ def test_mix_order_drafts():
 
 
 def test_a_chain_is_the_graph_of_nested_formulas():
-    chained, nested = build(Chain(3)), instantiate(chain(3), NODE0, NODE0 == M, torch.tensor([[3, 2, 0, 1], [1, 2, 0, 3]]), STALE.token[..., None])
+    chained, nested = (
+        build(Chain(3)),
+        instantiate(
+            chain(3),
+            NODE0,
+            NODE0 == M,
+            torch.tensor([[3, 2, 0, 1], [1, 2, 0, 3]]),
+            STALE.token[..., None],
+        ),
+    )
     assert torch.equal(chained.valid, nested.valid) and torch.equal(chained.level, nested.level)
     assert torch.equal(chained.tokens[chained.valid], nested.tokens[nested.valid])
 

@@ -19,15 +19,30 @@ def request(prompt, doc=0, **options):
 
 
 def test_completions_are_those_of_generate_cut_at_the_stop_strings(tiny_model, tmp_path):
-    answers = Answers(tiny_model, "psd", {"threshold": 0.5, "depth": 2}, batch_size=2, traces=tmp_path / "out" / "traces.jsonl")
+    answers = Answers(
+        tiny_model,
+        "psd",
+        {"threshold": 0.5, "depth": 2},
+        batch_size=2,
+        traces=tmp_path / "out" / "traces.jsonl",
+    )
     requests = [request("w3 w4 w5 w6", 0), request("w7", 1, max_gen_toks=16), request("w8 w9", 2)]
     kept = []
     texts = answers.answer(requests, lambda one, text: kept.append((one.doc_id, text)))
     for one, text in zip(requests, texts, strict=True):
-        alone = psd_lib.generate(tiny_model, one.args[0], "psd", threshold=0.5, depth=2, gen_length=one.args[1]["max_gen_toks"])[0]
+        alone = psd_lib.generate(
+            tiny_model,
+            one.args[0],
+            "psd",
+            threshold=0.5,
+            depth=2,
+            gen_length=one.args[1]["max_gen_toks"],
+        )[0]
         assert text == alone.text.split("w9")[0]
     assert sorted(kept) == list(enumerate(texts))
-    lines = [json.loads(line) for line in (tmp_path / "out" / "traces.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "out" / "traces.jsonl").read_text().splitlines()
+    ]
     assert {line["doc_id"] for line in lines} == {0, 1, 2}
     for line in lines:
         assert line["decoder"] == "psd(confidence 0.5, d=2)"
@@ -73,7 +88,9 @@ def test_generation_options_of_tasks_become_a_config(tiny_model, asked, options,
         ({"bos": True}, "has no BOS token: leave out add_bos_token"),
     ],
 )
-def test_impossible_settings_are_refused_before_anything_is_decoded(tiny_model, arguments, sentence):
+def test_impossible_settings_are_refused_before_anything_is_decoded(
+    tiny_model, arguments, sentence
+):
     with pytest.raises(UserError, match=sentence):
         Answers(tiny_model, **arguments)
 
@@ -84,7 +101,14 @@ def test_sampling_that_no_decoder_has_is_refused(tiny_model):
 
 
 @pytest.mark.parametrize(
-    ("until", "left"), [(None, "a b; c d"), ([], "a b; c d"), ("c", "a b; "), (["d", ";"], "a b"), (["x", ""], "a b; c d")]
+    ("until", "left"),
+    [
+        (None, "a b; c d"),
+        ([], "a b; c d"),
+        ("c", "a b; "),
+        (["d", ";"], "a b"),
+        (["x", ""], "a b; c d"),
+    ],
 )
 def test_the_first_stop_string_cuts(until, left):
     assert cut("a b; c d", until) == left
@@ -105,7 +129,10 @@ def test_traces_lie_beside_the_results(arguments, place):
 
 needs_harness = pytest.mark.skipif(
     importlib.util.find_spec("lm_eval") is None,
-    reason="SKIPPED LOUDLY: lm-eval is not installed, so the plug-in was not run by the real harness (pip install 'psd-lib[lm-eval]')",
+    reason=(
+        "SKIPPED LOUDLY: lm-eval is not installed, so the plug-in was not run by the real harness"
+        " (pip install 'psd-lib[lm-eval]')"
+    ),
 )
 TASK = """task: words_tiny
 dataset_path: json
@@ -128,7 +155,12 @@ def harness(tmp_path):
     lines = [json.dumps({"prompt": f"w3 w{i}", "reference": "w5"}) for i in range(4, 8)]
     (tmp_path / "data.jsonl").write_text("\n".join(lines) + "\n")
 
-    def run(kind="generate_until", metric="exact_match", more="generation_kwargs: {until: [w9], max_gen_toks: 8}", decoder="psd"):
+    def run(
+        kind="generate_until",
+        metric="exact_match",
+        more="generation_kwargs: {until: [w9], max_gen_toks: 8}",
+        decoder="psd",
+    ):
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
 
@@ -139,10 +171,16 @@ def harness(tmp_path):
         (tmp_path / "tasks" / "words_tiny.yaml").write_text(text)
         manager = TaskManager(include_path=str(tmp_path / "tasks"), include_defaults=False)
         return simple_evaluate(
-            model="psd", model_args=f"pretrained={tmp_path / 'tiny'},decoder={decoder},traces={tmp_path / 'traces.jsonl'}",
+            model="psd",
+            model_args=(
+                f"pretrained={tmp_path / 'tiny'},decoder={decoder},traces={tmp_path / 'traces.jsonl'}"
+            ),
             device="cuda:0",  # what the harness's command passes on unless told otherwise, GPU or not
-            tasks=["words_tiny"], task_manager=manager, use_cache=str(tmp_path / "cache"), bootstrap_iters=0,
-        )  # fmt: skip
+            tasks=["words_tiny"],
+            task_manager=manager,
+            use_cache=str(tmp_path / "cache"),
+            bootstrap_iters=0,
+        )
 
     return run
 
@@ -154,12 +192,17 @@ def test_the_harness_runs_a_task_resumes_and_refuses(harness, tmp_path):
     lines = (tmp_path / "traces.jsonl").read_text().splitlines()
     assert len(lines) == 4
     assert [sample["resps"][0][0] for sample in found["samples"]["words_tiny"]] == [
-        line["completion"] for line in sorted(map(json.loads, lines), key=lambda line: line["doc_id"])
+        line["completion"]
+        for line in sorted(map(json.loads, lines), key=lambda line: line["doc_id"])
     ]
     again = harness()
     assert again["results"]["words_tiny"] == found["results"]["words_tiny"]
-    assert (tmp_path / "traces.jsonl").read_text().splitlines() == lines  # everything came from the cache
-    with pytest.raises(UserError, match="this request cache was filled with another model or decoder"):
+    assert (
+        tmp_path / "traces.jsonl"
+    ).read_text().splitlines() == lines  # everything came from the cache
+    with pytest.raises(
+        UserError, match="this request cache was filled with another model or decoder"
+    ):
         harness(decoder="greedy")
     with pytest.raises(UserError, match="diffusion models have no exact likelihood here"):
         harness(kind="multiple_choice", metric="acc", more="doc_to_choice: [w4, w5]")

@@ -1,4 +1,6 @@
-"""KLASS and Credit: their memory on literal distributions, block changes, and why drafts are refused."""
+"""KLASS and Credit: their memory on literal distributions, block changes, and why drafts are
+refused.
+"""
 
 import pytest
 import torch
@@ -16,12 +18,20 @@ FIRST = torch.tensor([0, 1])
 def observe(history, probabilities, fresh=False):
     """One step over sequence 0's positions 0 and 1; returns the scores of what comes back."""
     logits = torch.tensor(probabilities).log()
-    return score(history.observe(logits, torch.zeros(2, dtype=torch.long), FIRST, torch.tensor([fresh, fresh])))
+    return score(
+        history.observe(
+            logits, torch.zeros(2, dtype=torch.long), FIRST, torch.tensor([fresh, fresh])
+        )
+    )
 
 
 def chosen(history, confidence, masked=(1, 1)):
     confidence = torch.tensor([confidence])
-    return history.select(Scores(confidence.long(), confidence), torch.tensor([masked]).bool())[0].int().tolist()
+    return (
+        history.select(Scores(confidence.long(), confidence), torch.tensor([masked]).bool())[0]
+        .int()
+        .tolist()
+    )
 
 
 STEADY, MOVED = [0.7, 0.2, 0.1], [0.2, 0.7, 0.1]
@@ -39,7 +49,10 @@ def test_klass_takes_steady_and_confident_positions_only():
     observe(history, [STEADY, STEADY])
     observe(history, [STEADY, MOVED])
     assert chosen(history, [0.7, 0.9]) == [1, 0]  # the second is surer, but it moved
-    assert chosen(history, [0.6, 0.9]) == [0, 1]  # 0.6 is not above 0.6: none is ready, so the best one
+    assert chosen(history, [0.6, 0.9]) == [
+        0,
+        1,
+    ]  # 0.6 is not above 0.6: none is ready, so the best one
     assert chosen(history, [0.7, 0.9], masked=(0, 1)) == [0, 1]
     assert chosen(history, [0.7, 0.9], masked=(0, 0)) == [0, 0]
 
@@ -66,9 +79,13 @@ def test_credit_accumulates_decays_and_raises_what_keeps_winning():
     observe(history, [[0.5, 0.3, 0.2], STEADY])
     torch.testing.assert_close(history.credits[0, 0], torch.tensor([0.5**0.2, 0.0, 0.0]))
     raised = observe(history, [[0.5, 0.3, 0.2], STEADY])
-    torch.testing.assert_close(history.credits[0, 0], torch.tensor([0.8 * 0.5**0.2 + 0.5**0.2, 0.0, 0.0]))
+    torch.testing.assert_close(
+        history.credits[0, 0], torch.tensor([0.8 * 0.5**0.2 + 0.5**0.2, 0.0, 0.0])
+    )
     assert raised.confidence[0] > 0.6
-    turned = observe(history, [[0.49, 0.51, 0.0], MOVED])  # the newcomer wins by less than the credit
+    turned = observe(
+        history, [[0.49, 0.51, 0.0], MOVED]
+    )  # the newcomer wins by less than the credit
     assert turned.token.tolist() == [0, 1] and turned.confidence[0] < 0.6
 
 
@@ -82,7 +99,9 @@ def test_credit_gives_ties_to_the_lowest_token_and_forgets_at_a_new_block():
 
 def test_a_banned_token_never_earns_credit():
     history = CreditHistory(Credit(), 1, 2)
-    raised = history.observe(torch.tensor([[float("-inf"), 1.0], [float("-inf"), 2.0]]), FIRST * 0, FIRST, FIRST > 5)
+    raised = history.observe(
+        torch.tensor([[float("-inf"), 1.0], [float("-inf"), 2.0]]), FIRST * 0, FIRST, FIRST > 5
+    )
     assert torch.isneginf(raised[:, 0]).all() and torch.isfinite(raised[:, 1]).all()
 
 
@@ -93,27 +112,36 @@ def test_a_history_belongs_to_its_sequence_whatever_the_batch(decoder, future):
     model, prompts = make_model(5, future, 3.0), make_prompts(33, 5)
     settings = DecodeConfig.make(decoder, threshold=0.5, gen_length=GEN, temperature=0.5)
     together = run(model, prompts, settings)
-    assert together.text == run(model, prompts, settings).text  # nothing is left over from the run before
+    assert (
+        together.text == run(model, prompts, settings).text
+    )  # nothing is left over from the run before
     [alone] = psd_lib.generate(model, prompts[:1], config=settings)
     assert (alone.tokens, alone.nfe) == (together[0].tokens, together[0].nfe)
 
 
 def test_without_influence_both_are_the_policies_they_extend():
     model, prompts = make_model(0), make_prompts(34, 3)
-    credit, plain = (run(model, prompts, DecodeConfig.make(name, gen_length=GEN, **options))
-                     for name, options in (("credit", {"weight": 0.0}), ("confidence", {})))  # fmt: skip
-    klass, greedy = (run(model, prompts, DecodeConfig.make(name, gen_length=GEN, **options))
-                     for name, options in (("klass", {"divergence": 0.0}), ("greedy", {})))  # fmt: skip
+    credit, plain = (
+        run(model, prompts, DecodeConfig.make(name, gen_length=GEN, **options))
+        for name, options in (("credit", {"weight": 0.0}), ("confidence", {}))
+    )
+    klass, greedy = (
+        run(model, prompts, DecodeConfig.make(name, gen_length=GEN, **options))
+        for name, options in (("klass", {"divergence": 0.0}), ("greedy", {}))
+    )
     for one, other in [*zip(credit, plain), *zip(klass, greedy)]:
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
 
 
-@pytest.mark.parametrize(("policy", "words"), [
-    ("klass", "'klass' cannot be combined with drafts: it compares each step's distributions"),
-    ("credit", "'credit' cannot be combined with drafts: its credits grow with every step"),
-    ("wino", "'wino' cannot be combined with drafts: it takes commits back"),
-    ("apd", "'apd' cannot be combined with drafts: its judge reads one state"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("klass", "'klass' cannot be combined with drafts: it compares each step's distributions"),
+        ("credit", "'credit' cannot be combined with drafts: its credits grow with every step"),
+        ("wino", "'wino' cannot be combined with drafts: it takes commits back"),
+        ("apd", "'apd' cannot be combined with drafts: its judge reads one state"),
+    ],
+)
 def test_drafts_are_refused_with_the_reason_and_what_would_work(policy, words):
     with pytest.raises(UserError, match=words + ".*use it alone"):
         DecodeConfig.make("psd", policy=policy, depth=3)

@@ -1,7 +1,9 @@
-"""The exactness, budget and mechanics invariants of parallel speculative decoding, each test named after its number.
+"""The exactness, budget and mechanics invariants of parallel speculative decoding, each test named
+after its number.
 
-They run on tiny random float32 models with block-causal and with fully bidirectional attention, against a reference that
-decodes one sequence, one state and one forward at a time. Where the others are: `test_invariants_complete`.
+They run on tiny random float32 models with block-causal and with fully bidirectional attention,
+against a reference that decodes one sequence, one state and one forward at a time. Where the others
+are: `test_invariants_complete`.
 """
 
 import math
@@ -56,7 +58,9 @@ def make_prompts(seed, count=6):
 
 
 def config(policy="top_k", **options):
-    return DecodeConfig.make("psd", policy=policy, **{**POLICIES[policy], "gen_length": GEN, **options})
+    return DecodeConfig.make(
+        "psd", policy=policy, **{**POLICIES[policy], "gen_length": GEN, **options}
+    )
 
 
 def run(model, prompts, config, **options):
@@ -64,7 +68,10 @@ def run(model, prompts, config, **options):
 
 
 MODELS = [
-    pytest.param((seed, future, bonus), id=f"{seed}-{'bidirectional' if future else 'block-causal'}-eos{bonus:g}")
+    pytest.param(
+        (seed, future, bonus),
+        id=f"{seed}-{'bidirectional' if future else 'block-causal'}-eos{bonus:g}",
+    )
     for seed, future, bonus in [(0, False, 0.0), (1, False, 6.0), (2, True, 0.0), (3, True, 6.0)]
 ]
 
@@ -77,12 +84,22 @@ def model(request):
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
-def test_invariant_1_and_9_replay_is_the_reference_trajectory_state_by_state(model, policy, temperature):
+def test_invariant_1_and_9_replay_is_the_reference_trajectory_state_by_state(
+    model, policy, temperature
+):
     prompts = make_prompts(7)
-    for builder in ({"depth": 1}, {"depth": 3}, {"depth": 7}, {"depth": 3, "tokens_per_level": 2}, {"depth": 3, "tokens_per_level": "policy"}):
+    for builder in (
+        {"depth": 1},
+        {"depth": 3},
+        {"depth": 7},
+        {"depth": 3, "tokens_per_level": 2},
+        {"depth": 3, "tokens_per_level": "policy"},
+    ):
         settings = config(policy, temperature=temperature, seed=5, **builder)
         for index, (prompt, sequence) in enumerate(zip(prompts, run(model, prompts, settings))):
-            assert traced_states(model, prompt, sequence) == reference_states(model, prompt, settings, index)
+            assert traced_states(model, prompt, sequence) == reference_states(
+                model, prompt, settings, index
+            )
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -97,7 +114,10 @@ def test_invariant_2_depth_0_is_the_bare_policy_in_tokens_and_calls(model, polic
 @pytest.mark.parametrize("depth", [1, 3, 7])
 def test_invariant_4_subset_is_replay_for_one_token_a_step(model, depth):
     prompts = make_prompts(10)
-    replay, subset = (run(model, prompts, config("top_k", depth=depth, acceptor=rule)) for rule in ("replay", "subset"))
+    replay, subset = (
+        run(model, prompts, config("top_k", depth=depth, acceptor=rule))
+        for rule in ("replay", "subset")
+    )
     for one, other in zip(replay, subset):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
 
@@ -106,7 +126,10 @@ def test_invariant_4_subset_is_replay_for_one_token_a_step(model, depth):
 def test_invariant_5_token_chain_is_replay_when_the_order_is_fixed(model, k):
     prompts = make_prompts(11)
     options = {"k": k, "tokens_per_level": k, "depth": 3}
-    replay, chain = (run(model, prompts, config("left_to_right", acceptor=rule, **options)) for rule in ("replay", "token_chain"))
+    replay, chain = (
+        run(model, prompts, config("left_to_right", acceptor=rule, **options))
+        for rule in ("replay", "token_chain")
+    )
     for one, other in zip(replay, chain):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
         assert (one.trace.step == other.trace.step).all()
@@ -115,9 +138,13 @@ def test_invariant_5_token_chain_is_replay_when_the_order_is_fixed(model, k):
 
 @pytest.mark.parametrize("rule", ["token_chain", "token_root"])
 def test_invariant_5_token_agreement_is_not_replay_for_greedy(rule):
-    """Kept so that nobody simplifies the acceptor: these seeds give other tokens under token agreement."""
+    """Kept so that nobody simplifies the acceptor: these seeds give other tokens under token
+    agreement.
+    """
     model, prompts = make_model(0), make_prompts(12)
-    replay, chain = (run(model, prompts, config("top_k", depth=3, acceptor=name)) for name in ("replay", rule))
+    replay, chain = (
+        run(model, prompts, config("top_k", depth=3, acceptor=name)) for name in ("replay", rule)
+    )
     assert any(one.tokens != other.tokens for one, other in zip(replay, chain))
     assert not config("top_k", depth=3, acceptor=rule).exact
 
@@ -186,7 +213,10 @@ class Shuffled(Chain):
 def test_invariant_8_order_and_duplicates_of_nodes_do_not_matter(model, rule):
     prompts = make_prompts(15)
     settings = config("confidence", depth=4, acceptor=rule)
-    chain, shuffled = run(model, prompts, settings), run(model, prompts, with_builder(settings, Shuffled(depth=4)))
+    chain, shuffled = (
+        run(model, prompts, settings),
+        run(model, prompts, with_builder(settings, Shuffled(depth=4))),
+    )
     for one, other in zip(chain, shuffled):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
         assert (one.trace.step == other.trace.step).all()
@@ -201,7 +231,10 @@ def test_invariant_10_11_and_12_budget(model, policy, depth):
         assert other.nfe <= one.nfe
         assert len(other.trace.iterations) <= one.nfe
         assert all(entry["committed"] >= 1 + entry["accepted"] for entry in other.trace.iterations)
-        assert all(entry["rows"] <= depth + 1 and entry["drafted"] <= depth for entry in other.trace.iterations)
+        assert all(
+            entry["rows"] <= depth + 1 and entry["drafted"] <= depth
+            for entry in other.trace.iterations
+        )
         assert other.rows == 1 + sum(entry["rows"] for entry in other.trace.iterations)
 
 
@@ -211,8 +244,12 @@ def test_invariant_12_nodes_extend_node_0_by_real_tokens_inside_the_window(model
     class Spy(Chain):
         def build(self, node0, masked, stale, policy, taken):
             drafts = super().build(node0, masked, stale, policy, taken)
-            live = ~(masked & (stale.token == model.mask_id)).any(-1)  # finished sequences have no scores
-            seen.append((node0[live], Drafts(drafts.tokens[live], drafts.valid[live], drafts.level[live])))
+            live = ~(masked & (stale.token == model.mask_id)).any(
+                -1
+            )  # finished sequences have no scores
+            seen.append(
+                (node0[live], Drafts(drafts.tokens[live], drafts.valid[live], drafts.level[live]))
+            )
             return drafts
 
     run(model, make_prompts(17), with_builder(config("confidence"), Spy(depth=5)))
@@ -239,10 +276,20 @@ def test_invariant_16_inherited_scores_are_those_of_a_fresh_call(model, depth):
         assert len(sequence.trace.scores) == len(sequence.trace.iterations)
         for entry, iteration in zip(sequence.trace.scores, sequence.trace.iterations):
             steps = sequence.trace.step[sequence.trace.iteration == entry["iteration"]]
-            fresh = scores_of(model, states[int(steps.min())], begin + 8 * iteration["block"], 8, block_of, settings, 0)
+            fresh = scores_of(
+                model,
+                states[int(steps.min())],
+                begin + 8 * iteration["block"],
+                8,
+                block_of,
+                settings,
+                0,
+            )
             at = torch.tensor(entry["positions"] + len(prompt) - begin - 8 * iteration["block"])
             assert fresh.token[at].tolist() == entry["token"].tolist()
-            torch.testing.assert_close(fresh.confidence[at], torch.tensor(entry["confidence"]), atol=1e-4, rtol=1e-3)
+            torch.testing.assert_close(
+                fresh.confidence[at], torch.tensor(entry["confidence"]), atol=1e-4, rtol=1e-3
+            )
 
 
 def test_invariant_18_drafts_stop_at_the_block_end_and_the_last_step_is_free(model):
@@ -251,7 +298,9 @@ def test_invariant_18_drafts_stop_at_the_block_end_and_the_last_step_is_free(mod
         assert all(entry["committed"] <= 8 for entry in sequence.trace.iterations)
         assert sequence.trace.iterations[-1]["rows"] < 8
     one_by_one = run(model, prompts, config("top_k", block_length=1, depth=7))
-    for one, other in zip(run(model, prompts, config("top_k", block_length=1, depth=0)), one_by_one):
+    for one, other in zip(
+        run(model, prompts, config("top_k", block_length=1, depth=0)), one_by_one
+    ):
         assert (one.tokens, one.nfe, one.rows) == (other.tokens, other.nfe, other.rows)
 
 
@@ -280,17 +329,31 @@ def test_invariant_19_prompt_tokens_that_are_eos_do_not_end_the_sequence():
 
 def test_invariant_15_batch_composition_does_not_change_outputs(model):
     prompts = make_prompts(21, 9)
-    together = psd_lib.generate(model, prompts, config=config("confidence", temperature=0.5), batch_size=9)
+    together = psd_lib.generate(
+        model, prompts, config=config("confidence", temperature=0.5), batch_size=9
+    )
     for size in (1, 4):
-        for one, other in zip(together, psd_lib.generate(model, prompts, config=config("confidence", temperature=0.5), batch_size=size)):
-            assert (one.tokens, one.nfe, one.rows, one.query_tokens) == (other.tokens, other.nfe, other.rows, other.query_tokens)
+        for one, other in zip(
+            together,
+            psd_lib.generate(
+                model, prompts, config=config("confidence", temperature=0.5), batch_size=size
+            ),
+        ):
+            assert (one.tokens, one.nfe, one.rows, one.query_tokens) == (
+                other.tokens,
+                other.nfe,
+                other.rows,
+                other.query_tokens,
+            )
 
 
 def test_the_ledger_adds_up(model):
     out = run(model, make_prompts(22), config("confidence", depth=3))
     assert out.ledger.rows == sum(sequence.rows for sequence in out)
     assert out.ledger.query_tokens == sum(sequence.query_tokens for sequence in out)
-    assert sum(forward.sequences for forward in out.ledger.forwards) == sum(sequence.nfe for sequence in out)
+    assert sum(forward.sequences for forward in out.ledger.forwards) == sum(
+        sequence.nfe for sequence in out
+    )
     assert 0 < out.ledger.model_ms < out.ledger.total_ms
     assert math.isclose(sum(s.model_ms for s in out), out.ledger.model_ms, rel_tol=1e-6)
 
@@ -299,11 +362,21 @@ def test_the_host_is_read_once_an_iteration(monkeypatch):
     """Everything that decides on the host goes through one `.cpu()`; nothing else may synchronise."""
     model, reads, calls = make_model(0), [], []
     original, forward = torch.Tensor.cpu, model.denoiser.logits
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: reads.append(tensor.shape) or original(tensor))
-    monkeypatch.setattr(model.denoiser, "logits", lambda *request: calls.append(len(reads)) or forward(*request))
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda tensor: reads.append(tensor.shape) or original(tensor)
+    )
+    monkeypatch.setattr(
+        model.denoiser, "logits", lambda *request: calls.append(len(reads)) or forward(*request)
+    )
     for name in ("item", "tolist", "__bool__", "__int__", "__float__"):
         method = getattr(torch.Tensor, name)
-        monkeypatch.setattr(torch.Tensor, name, lambda tensor, _m=method: calls and tensor.numel() > 64 and pytest.fail("sync") or _m(tensor))
+        monkeypatch.setattr(
+            torch.Tensor,
+            name,
+            lambda tensor, _m=method: (
+                calls and tensor.numel() > 64 and pytest.fail("sync") or _m(tensor)
+            ),
+        )
     settings = config("confidence", depth=3)
     decode(model.denoiser, make_prompts(23, 4), settings, 8, True)
     assert calls == list(range(1, len(calls) + 1))

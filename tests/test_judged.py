@@ -1,4 +1,6 @@
-"""APD: the judge's part on literal distributions, its calls in the ledger, and which judges are refused."""
+"""APD: the judge's part on literal distributions, its calls in the ledger, and which judges are
+refused.
+"""
 
 from dataclasses import replace
 
@@ -19,14 +21,23 @@ pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 
 def select(monkeypatch, proposal, mixture, masked):
     judging = Judging(Judged(), None)
-    monkeypatch.setattr(judging, "_mixture", lambda scores, masked: torch.tensor(mixture), raising=False)
+    monkeypatch.setattr(
+        judging, "_mixture", lambda scores, masked: torch.tensor(mixture), raising=False
+    )
     proposal = torch.tensor(proposal)
-    return judging.select(Scores(proposal, proposal.float()), torch.tensor(masked).bool()).int().tolist()
+    return (
+        judging.select(Scores(proposal, proposal.float()), torch.tensor(masked).bool())
+        .int()
+        .tolist()
+    )
 
 
 def test_docstring_example(monkeypatch):
     proposal, mixture = [[7, 1, 2, 3], [4, 5, 6, 9]], [[0, 8, 2, 5], [4, 8, 6, 0]]
-    assert select(monkeypatch, proposal, mixture, [[0, 1, 1, 1], [1, 1, 1, 0]]) == [[0, 1, 1, 0], [1, 0, 0, 0]]
+    assert select(monkeypatch, proposal, mixture, [[0, 1, 1, 1], [1, 1, 1, 0]]) == [
+        [0, 1, 1, 0],
+        [1, 0, 0, 0],
+    ]
 
 
 def test_gaps_between_masks_neither_help_nor_hinder(monkeypatch):
@@ -36,27 +47,52 @@ def test_gaps_between_masks_neither_help_nor_hinder(monkeypatch):
 
 @pytest.mark.parametrize("future", [False, True], ids=["block-causal", "bidirectional"])
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
-def test_a_judge_without_a_voice_agrees_to_everything_and_one_with_all_of_it_does_not(future, temperature):
+def test_a_judge_without_a_voice_agrees_to_everything_and_one_with_all_of_it_does_not(
+    future, temperature
+):
     model, judge, prompts = make_model(8, future), tiny_judge(9), make_prompts(36, 4)
-    silent, loud = (run(model, prompts, DecodeConfig.make("apd", judge=judge, ratio=ratio, gen_length=GEN, temperature=temperature))
-                    for ratio in (1.0, 0.0))  # fmt: skip
-    assert all(sequence.nfe == len({entry["block"] for entry in sequence.trace.iterations}) for sequence in silent)
+    silent, loud = (
+        run(
+            model,
+            prompts,
+            DecodeConfig.make(
+                "apd", judge=judge, ratio=ratio, gen_length=GEN, temperature=temperature
+            ),
+        )
+        for ratio in (1.0, 0.0)
+    )
+    assert all(
+        sequence.nfe == len({entry["block"] for entry in sequence.trace.iterations})
+        for sequence in silent
+    )
     assert sum(sequence.nfe for sequence in loud) > sum(sequence.nfe for sequence in silent)
     for sequence in loud:  # strictly from the left
-        assert (sequence.trace.step[sequence.trace.step >= 0][1:] >= sequence.trace.step[sequence.trace.step >= 0][:-1]).all()
+        assert (
+            sequence.trace.step[sequence.trace.step >= 0][1:]
+            >= sequence.trace.step[sequence.trace.step >= 0][:-1]
+        ).all()
 
 
 def test_what_is_committed_is_what_both_models_choose_together():
     model, judge = make_model(8), tiny_judge(9)
     prompt = [3, 4, 5, 6, 7, 8, 9, 2]
-    [sequence] = psd_lib.generate(model, [prompt], "apd", judge=judge, ratio=0.5, gen_length=8, record_scores=True)
+    [sequence] = psd_lib.generate(
+        model, [prompt], "apd", judge=judge, ratio=0.5, gen_length=8, record_scores=True
+    )
     first = sequence.trace.scores[0]
     ids = prompt + [int(token) for token in first["token"]]
     expected, visible = 0, torch.ones(16, 16).tril().bool()[None, None]
     row = torch.zeros(8, dtype=torch.long)
-    read = judge.denoiser.logits(torch.tensor([ids]), torch.arange(16)[None], visible, row, torch.arange(8, 16))
-    own = model.denoiser.logits(torch.tensor([prompt + [1] * 8]), torch.arange(16)[None],
-                                (torch.arange(16)[:, None] // 8 >= torch.arange(16) // 8)[None, None], row, torch.arange(8, 16))  # fmt: skip
+    read = judge.denoiser.logits(
+        torch.tensor([ids]), torch.arange(16)[None], visible, row, torch.arange(8, 16)
+    )
+    own = model.denoiser.logits(
+        torch.tensor([prompt + [1] * 8]),
+        torch.arange(16)[None],
+        (torch.arange(16)[:, None] // 8 >= torch.arange(16) // 8)[None, None],
+        row,
+        torch.arange(8, 16),
+    )
     read, own = (ban(logits, model.mask_id, model.denoiser.vocab_size) for logits in (read, own))
     together = (read.log_softmax(-1) + own.log_softmax(-1)).argmax(-1).tolist()
     while expected < 8 and (expected == 0 or together[expected] == ids[8 + expected]):
@@ -69,26 +105,43 @@ def test_the_judges_calls_are_counted_apart():
     out = psd_lib.generate(model, [[3, 4], [5, 6, 7]], "apd", judge=judge, gen_length=16)
     ledger = out.ledger
     judged = [forward for forward in ledger.forwards if forward.model]
-    assert {forward.model for forward in judged} == {judge.name} and ledger.second_nfe == len(judged) == ledger.nfe
+    assert {forward.model for forward in judged} == {judge.name} and ledger.second_nfe == len(
+        judged
+    ) == ledger.nfe
     assert ledger.nfe == max(sequence.nfe for sequence in out)
-    assert ledger.second_query_tokens == sum(s.second_nfe * (length + 16) for s, length in zip(out, (2, 3), strict=True))
+    assert ledger.second_query_tokens == sum(
+        s.second_nfe * (length + 16) for s, length in zip(out, (2, 3), strict=True)
+    )
 
 
 def test_judges_that_cannot_judge_are_refused():
     model, judge = make_model(0), tiny_judge(1)
-    with pytest.raises(UserError, match="decoder 'apd' needs an autoregressive model as its judge: pass judge=NAME"):
+    with pytest.raises(
+        UserError, match="decoder 'apd' needs an autoregressive model as its judge: pass judge=NAME"
+    ):
         psd_lib.generate(model, ["w3"], "apd", gen_length=8)
-    with pytest.raises(UserError, match="judge 'tiny-0' is not autoregressive; pass a model of the qwen3 family"):
+    with pytest.raises(
+        UserError, match="judge 'tiny-0' is not autoregressive; pass a model of the qwen3 family"
+    ):
         psd_lib.generate(model, ["w3"], "apd", judge=tiny_model(0), gen_length=8)
-    with pytest.raises(UserError, match="judge must be the name of a model or a loaded model, got 3"):
+    with pytest.raises(
+        UserError, match="judge must be the name of a model or a loaded model, got 3"
+    ):
         psd_lib.generate(model, ["w3"], "apd", judge=3, gen_length=8)
     foreign = replace(judge, tokenizer=tiny_tokenizer(29))
-    with pytest.raises(UserError, match="have different tokenizers, so their token ids do not mean the same; use a judge that"):
+    with pytest.raises(
+        UserError,
+        match=(
+            "have different tokenizers, so their token ids do not mean the same; use a judge that"
+        ),
+    ):
         psd_lib.generate(model, ["w3"], "apd", judge=foreign, gen_length=8)
     with pytest.raises(UserError, match="needs its judge loaded"):
         from psd_lib.decoding import decode
 
-        decode(model.denoiser, [[3]], DecodeConfig.make("apd", judge="mini-ar", gen_length=8), 8, True)
+        decode(
+            model.denoiser, [[3]], DecodeConfig.make("apd", judge="mini-ar", gen_length=8), 8, True
+        )
 
 
 def test_rows_name_the_judge():

@@ -20,7 +20,12 @@ def folder(tmp_path):
 
 def test_round_trip_gives_the_same_logits_and_facts(folder):
     original, loaded = tiny_model(4), psd_lib.load(folder)
-    assert (loaded.mask_id, loaded.eos_id, loaded.block_length, loaded.max_positions) == (1, 0, 8, 256)
+    assert (loaded.mask_id, loaded.eos_id, loaded.block_length, loaded.max_positions) == (
+        1,
+        0,
+        8,
+        256,
+    )
     assert loaded.denoiser.vocab_size == 30
     prompts = ["w3 w4 w5", "w9 w8 w7 w6"]
     one, other = (psd_lib.generate(model, prompts, gen_length=16) for model in (original, loaded))
@@ -28,26 +33,40 @@ def test_round_trip_gives_the_same_logits_and_facts(folder):
 
 
 def test_the_stock_class_alone_with_the_right_mask_gives_the_same_logits(folder):
-    """No code of ours is needed to use the checkpoint: a 4-D block-causal mask on Qwen3ForCausalLM is enough."""
+    """No code of ours is needed to use the checkpoint: a 4-D block-causal mask on Qwen3ForCausalLM
+    is enough.
+    """
     model = psd_lib.load(folder)
     raw = json.loads((folder / "config.json").read_text())
     raw.pop("model_type")
-    stock = Qwen3ForCausalLM.from_pretrained(folder, config=Qwen3Config(**raw), attn_implementation="sdpa").eval()
+    stock = Qwen3ForCausalLM.from_pretrained(
+        folder, config=Qwen3Config(**raw), attn_implementation="sdpa"
+    ).eval()
     ids = torch.randint(2, 30, (2, 20), generator=torch.Generator().manual_seed(0))
     block = torch.arange(20) // 8
     with torch.inference_mode():
-        expected = stock(ids, attention_mask=(block[:, None] >= block)[None, None].expand(2, -1, -1, -1)).logits
+        expected = stock(
+            ids, attention_mask=(block[:, None] >= block)[None, None].expand(2, -1, -1, -1)
+        ).logits
     positions = torch.arange(20).expand(2, -1)
     row, column = torch.arange(2).repeat_interleave(20), torch.arange(20).repeat(2)
-    ours = model.denoiser.logits(ids, positions, visibility(positions, block.expand(2, -1), False), row, column)
+    ours = model.denoiser.logits(
+        ids, positions, visibility(positions, block.expand(2, -1), False), row, column
+    )
     torch.testing.assert_close(ours.reshape(2, 20, -1), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_left_padding_changes_nothing():
     model = tiny_model(5)
     ids = torch.randint(2, 30, (1, 12), generator=torch.Generator().manual_seed(1))
-    positions, column, row = torch.arange(12)[None], torch.arange(12), torch.zeros(12, dtype=torch.long)
-    alone = model.denoiser.logits(ids, positions, visibility(positions, positions // 8, False), row, column)
+    positions, column, row = (
+        torch.arange(12)[None],
+        torch.arange(12),
+        torch.zeros(12, dtype=torch.long),
+    )
+    alone = model.denoiser.logits(
+        ids, positions, visibility(positions, positions // 8, False), row, column
+    )
     padded_positions = torch.arange(-5, 12)[None]
     padded = torch.cat([torch.zeros(1, 5, dtype=torch.long), ids], 1)
     blocks = padded_positions.div(8, rounding_mode="floor")
@@ -59,7 +78,12 @@ def test_left_padding_changes_nothing():
 def test_visibility_docstring_example():
     positions = torch.tensor([[-1, 0, 1, 2]])
     blocks = positions.div(2, rounding_mode="floor")
-    assert visibility(positions, blocks, False)[0, 0].int().tolist() == [[0, 1, 1, 1], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 1, 1]]
+    assert visibility(positions, blocks, False)[0, 0].int().tolist() == [
+        [0, 1, 1, 1],
+        [0, 1, 1, 0],
+        [0, 1, 1, 0],
+        [0, 1, 1, 1],
+    ]
     assert visibility(positions, blocks, True)[0, 0].int().tolist() == [[0, 1, 1, 1]] * 4
 
 
@@ -86,21 +110,56 @@ BREAKAGES = {
     "missing folder": (lambda f: f.rename(f.parent / "gone"), "no checkpoint"),
     "no config": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
     "damaged config": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
-    "unknown family": (lambda f: edit_config(f, model_type="gpt2"), "model_type 'gpt2' is not supported; supported are: sdar, llada, Dream"),
-    "config lacks a field": (lambda f: edit_config(f, model_type="sdar") or drop(f, "head_dim"), "config.json lacks head_dim"),
-    "damaged generation config": (lambda f: (f / "generation_config.json").write_text("{"), "generation_config.json is not valid JSON"),
-    "empty index": (lambda f: (f / "model.safetensors").rename(f / "model.safetensors.index.json").write_text("{}"), "index.json lists no weights"),
-    "config is no object": (lambda f: (f / "config.json").write_text("[]"), "config.json holds no JSON object"),
+    "unknown family": (
+        lambda f: edit_config(f, model_type="gpt2"),
+        "model_type 'gpt2' is not supported; supported are: sdar, llada, Dream",
+    ),
+    "config lacks a field": (
+        lambda f: edit_config(f, model_type="sdar") or drop(f, "head_dim"),
+        "config.json lacks head_dim",
+    ),
+    "damaged generation config": (
+        lambda f: (f / "generation_config.json").write_text("{"),
+        "generation_config.json is not valid JSON",
+    ),
+    "empty index": (
+        lambda f: (
+            (f / "model.safetensors").rename(f / "model.safetensors.index.json").write_text("{}")
+        ),
+        "index.json lists no weights",
+    ),
+    "config is no object": (
+        lambda f: (f / "config.json").write_text("[]"),
+        "config.json holds no JSON object",
+    ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "has no weights"),
     "truncated": (lambda f: truncate(f / "model.safetensors"), "truncated or damaged"),
-    "half-downloaded shard": (lambda f: shard(f, truncate), "model-00002-of-00002.safetensors is truncated or damaged"),
-    "missing shard": (lambda f: shard(f, lambda p: p.unlink()), "lists model-00002-of-00002.safetensors, which is missing"),
-    "surplus layer": (lambda f: edit_config(f, num_hidden_layers=1), "unexpected tensors model.layers.1"),
-    "other vocabulary": (lambda f: edit_config(f, vocab_size=31), "a vocabulary of 31, but .* has 32 rows"),
+    "half-downloaded shard": (
+        lambda f: shard(f, truncate),
+        "model-00002-of-00002.safetensors is truncated or damaged",
+    ),
+    "missing shard": (
+        lambda f: shard(f, lambda p: p.unlink()),
+        "lists model-00002-of-00002.safetensors, which is missing",
+    ),
+    "surplus layer": (
+        lambda f: edit_config(f, num_hidden_layers=1),
+        "unexpected tensors model.layers.1",
+    ),
+    "other vocabulary": (
+        lambda f: edit_config(f, vocab_size=31),
+        "a vocabulary of 31, but .* has 32 rows",
+    ),
     "no rope theta": (lambda f: drop(f, "rope_theta"), "config.json lacks rope_theta"),
     "wrong shape": (lambda f: edit_config(f, intermediate_size=48), "wrong-shape tensors"),
-    "missing tensor": (lambda f: edit_weights(f, lambda w: w.pop("model.norm.weight")), "missing tensors model.norm.weight"),
-    "unexpected tensor": (lambda f: edit_weights(f, lambda w: w.update(extra=torch.ones(2))), "unexpected tensors extra"),
+    "missing tensor": (
+        lambda f: edit_weights(f, lambda w: w.pop("model.norm.weight")),
+        "missing tensors model.norm.weight",
+    ),
+    "unexpected tensor": (
+        lambda f: edit_weights(f, lambda w: w.update(extra=torch.ones(2))),
+        "unexpected tensors extra",
+    ),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer.json"),
 }
 
@@ -120,7 +179,9 @@ def shard(folder, damage):
     for name, part in zip(names, (weights[:9], weights[9:])):
         save_file(dict(part), folder / name, {"format": "pt"})
     index = {key: names[number >= 9] for number, (key, _) in enumerate(weights)}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": index})
+    )
     damage(folder / names[1])
 
 
@@ -171,7 +232,13 @@ def test_trap_rotary_frequencies_stay_float32_in_bfloat16(folder):
 
 def test_trap_fields_of_the_raw_config_do_not_leak_into_the_stock_one(folder):
     """SDAR's config asks for flex_attention, under which a tensor mask aborts the process."""
-    edit_config(folder, attn_implementation="flex_attention", is_causal=True, dtype="bfloat16", fuse_cross_entropy=True)
+    edit_config(
+        folder,
+        attn_implementation="flex_attention",
+        is_causal=True,
+        dtype="bfloat16",
+        fuse_cross_entropy=True,
+    )
     config = psd_lib.load(folder).denoiser.network.config
     assert (config._attn_implementation, config.model_type) == ("sdpa", "qwen3")
     assert not hasattr(config, "fuse_cross_entropy")
@@ -179,7 +246,9 @@ def test_trap_fields_of_the_raw_config_do_not_leak_into_the_stock_one(folder):
 
 def test_leftover_rotary_buffers_are_ignored(folder):
     """openPangu stores them: they are no weights, and are not counted as unexpected."""
-    edit_weights(folder, lambda w: w.update({"model.layers.1.self_attn.rotary_emb.inv_freq": torch.ones(8)}))
+    edit_weights(
+        folder, lambda w: w.update({"model.layers.1.self_attn.rotary_emb.inv_freq": torch.ones(8)})
+    )
     psd_lib.load(folder)
 
 
@@ -198,13 +267,26 @@ def test_trap_masks_that_stock_classes_would_silently_misread_are_refused(mask):
 
 def test_trap_equal_positions_side_by_side_are_not_taken_for_packed_sequences():
     """Two drafts of one block in a row, repeated positions: each equals itself alone."""
-    model, ids = tiny_model(6), torch.randint(2, 30, (2, 8), generator=torch.Generator().manual_seed(3))
+    model, ids = (
+        tiny_model(6),
+        torch.randint(2, 30, (2, 8), generator=torch.Generator().manual_seed(3)),
+    )
     position, column = torch.arange(8), torch.arange(8)
     alone = model.denoiser.logits(
-        ids, position.expand(2, -1), torch.ones(2, 1, 8, 8, dtype=torch.bool), torch.arange(2).repeat_interleave(8), column.repeat(2)
+        ids,
+        position.expand(2, -1),
+        torch.ones(2, 1, 8, 8, dtype=torch.bool),
+        torch.arange(2).repeat_interleave(8),
+        column.repeat(2),
     )
     own = torch.block_diag(torch.ones(8, 8), torch.ones(8, 8)).bool()[None, None]
-    packed = model.denoiser.logits(ids.reshape(1, 16), position.repeat(2)[None], own, torch.zeros(16, dtype=torch.long), torch.arange(16))
+    packed = model.denoiser.logits(
+        ids.reshape(1, 16),
+        position.repeat(2)[None],
+        own,
+        torch.zeros(16, dtype=torch.long),
+        torch.arange(16),
+    )
     torch.testing.assert_close(packed, alone, atol=1e-5, rtol=1e-5)
 
 

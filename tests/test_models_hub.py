@@ -1,4 +1,6 @@
-"""Where checkpoints come from: pins, and one sentence for every way in which the Hub can fail. Nothing here is online."""
+"""Where checkpoints come from: pins, and one sentence for every way in which the Hub can fail.
+Nothing here is online.
+"""
 
 import errno
 
@@ -15,19 +17,36 @@ from psd_lib.models.released import table
 REPO, PINNED = "owner/name", "JetLM/SDAR-8B-Chat"
 RESPONSE = httpx2.Response(403, request=httpx2.Request("GET", "https://example.org"))
 FAILURES = {
-    "gated": (errors.GatedRepoError("no", response=RESPONSE), "owner/name is gated: accept its terms"),
-    "absent": (errors.RepositoryNotFoundError("no", response=RESPONSE), "the Hub has no repository owner/name"),
-    "revision": (errors.RevisionNotFoundError("no", response=RESPONSE), "owner/name has no revision 'v9'; give revision="),
-    "disk full": (OSError(errno.ENOSPC, "No space left on device"), "the disk is full while downloading owner/name"),
+    "gated": (
+        errors.GatedRepoError("no", response=RESPONSE),
+        "owner/name is gated: accept its terms",
+    ),
+    "absent": (
+        errors.RepositoryNotFoundError("no", response=RESPONSE),
+        "the Hub has no repository owner/name",
+    ),
+    "revision": (
+        errors.RevisionNotFoundError("no", response=RESPONSE),
+        "owner/name has no revision 'v9'; give revision=",
+    ),
+    "disk full": (
+        OSError(errno.ENOSPC, "No space left on device"),
+        "the disk is full while downloading owner/name",
+    ),
     "no network": (errors.LocalEntryNotFoundError("cannot find"), "the Hub cannot be reached"),
     "timeout": (httpx2.ConnectTimeout("slow"), "the Hub cannot be reached"),
-    "else": (RuntimeError("first line\nsecond line"), "cannot get owner/name .revision v9. from the Hub: first line$"),
+    "else": (
+        RuntimeError("first line\nsecond line"),
+        "cannot get owner/name .revision v9. from the Hub: first line$",
+    ),
 }
 
 
 @pytest.fixture
 def snapshots(monkeypatch):
-    """What would be asked of the Hub, as (repository, revision, patterns); every answer is an empty folder."""
+    """What would be asked of the Hub, as (repository, revision, patterns); every answer is an empty
+    folder.
+    """
     asked = []
 
     def download(repo, revision, allow_patterns):
@@ -60,7 +79,9 @@ def test_the_offline_flag_fails_at_once_and_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("socket.socket.connect", reach)
     for repo in (REPO, PINNED):
-        with pytest.raises(UserError, match=f"{repo} .*not in the local cache and HF_HUB_OFFLINE is set"):
+        with pytest.raises(
+            UserError, match=f"{repo} .*not in the local cache and HF_HUB_OFFLINE is set"
+        ):
             hub.locate(repo)
 
 
@@ -70,7 +91,9 @@ def test_code_is_never_downloaded(snapshots):
     assert not any(pattern.endswith("py") or pattern == "*" for pattern in hub.FILES)
 
 
-def test_a_pin_is_resolved_to_the_full_commit_and_a_given_revision_wins(monkeypatch, snapshots, tmp_path):
+def test_a_pin_is_resolved_to_the_full_commit_and_a_given_revision_wins(
+    monkeypatch, snapshots, tmp_path
+):
     full = SUPPORTED[PINNED].revision.ljust(40, "0")
     commits = [type("Commit", (), {"commit_id": commit}) for commit in ("f" * 40, full)]
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
@@ -87,7 +110,9 @@ def test_a_snapshot_in_the_cache_needs_no_network_for_its_pin(monkeypatch, snaps
     full = SUPPORTED[PINNED].revision.ljust(40, "a")
     (tmp_path / "models--JetLM--SDAR-8B-Chat" / "snapshots" / full).mkdir(parents=True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_commits", lambda self, repo: pytest.fail("asked the Hub"))
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "list_repo_commits", lambda self, repo: pytest.fail("asked the Hub")
+    )
     hub.locate(PINNED)
     assert snapshots[0][1] == full
 
@@ -99,7 +124,10 @@ def test_a_revision_of_a_folder_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["nowhere", "./no/where", "data/models/gone", "a/b/c"])
 def test_what_is_neither_folder_nor_repository_is_refused(name):
-    with pytest.raises(UserError, match="no checkpoint .*give a folder, a Hub repository owner/name, or one of: .*mini-sdar"):
+    with pytest.raises(
+        UserError,
+        match="no checkpoint .*give a folder, a Hub repository owner/name, or one of: .*mini-sdar",
+    ):
         psd_lib.load(name)
 
 
@@ -118,12 +146,22 @@ def test_a_full_disk_is_foreseen(monkeypatch, tmp_path):
 
 def test_a_known_checkpoint_that_does_not_fit_is_refused_before_anything_is_downloaded(monkeypatch):
     monkeypatch.setattr(memory, "free_on", lambda device: 12 * 10**9)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("downloaded"))
-    with pytest.raises(UserError, match=r"needs 18\.0 GB \(16\.4 GB of weights in bfloat16.*main memory has 12\.0 GB free"):
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("downloaded")
+    )
+    with pytest.raises(
+        UserError,
+        match=r"needs 18\.0 GB \(16\.4 GB of weights in bfloat16.*main memory has 12\.0 GB free",
+    ):
         psd_lib.load(PINNED, device="cpu")
 
 
 def test_every_supported_checkpoint_has_a_family_and_a_full_record():
-    assert all(entry.family in FAMILIES and entry.licence and entry.repo == repo for repo, entry in SUPPORTED.items())
+    assert all(
+        entry.family in FAMILIES and entry.licence and entry.repo == repo
+        for repo, entry in SUPPORTED.items()
+    )
     assert {entry.family for entry in SUPPORTED.values()} == set(FAMILIES) - {"qwen3"}
-    assert {row["revision"] for row in table() if "LLaDA-1.5" in row["repository"]} == {"not pinned"}
+    assert {row["revision"] for row in table() if "LLaDA-1.5" in row["repository"]} == {
+        "not pinned"
+    }

@@ -1,4 +1,6 @@
-"""Tokenizers with concrete classes, special ids by number, chat templates: all without code from a checkpoint."""
+"""Tokenizers with concrete classes, special ids by number, chat templates: all without code from a
+checkpoint.
+"""
 
 import json
 from dataclasses import replace
@@ -13,30 +15,61 @@ from psd_lib.models import FAMILIES
 from psd_lib.models.tokenizers import ids, tokenizer
 from psd_lib.testing import save_checkpoint, tiny_model, tiny_tokenizer
 
-AWKWARD = ["a  b", " lead", "tail ", "x\n\ny", "Größe", "数学", "e\u0301", "🙂🙂", "<|mask|> <|im_end|>", "1234", "it's", "\t"]
+AWKWARD = [
+    "a  b",
+    " lead",
+    "tail ",
+    "x\n\ny",
+    "Größe",
+    "数学",
+    "e\u0301",
+    "🙂🙂",
+    "<|mask|> <|im_end|>",
+    "1234",
+    "it's",
+    "\t",
+]
 
 
 @pytest.fixture
 def qwen_files(tmp_path):
-    """A folder as Dream ships it: vocab.json, merges.txt, a class name that transformers does not have, no tokenizer.json."""
+    """A folder as Dream ships it: vocab.json, merges.txt, a class name that transformers does not
+    have, no tokenizer.json.
+    """
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trained.train_from_iterator(
         ["a lead b tail it's a tail Größe 数学"] * 3,
-        trainers.BpeTrainer(vocab_size=300, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()),
+        trainers.BpeTrainer(
+            vocab_size=300,
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
     )
     trained.model.save(str(tmp_path))
     size = trained.get_vocab_size()
     names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|beginoftext|>", "<|mask|>"]
     added = {str(size + i): {"content": name, "special": True} for i, name in enumerate(names)}
-    added = {key: value | {"lstrip": False, "rstrip": False, "normalized": False, "single_word": False} for key, value in added.items()}
+    added = {
+        key: value | {"lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+        for key, value in added.items()
+    }
     config = {
-        "tokenizer_class": "DreamTokenizer", "auto_map": {"AutoTokenizer": ["tokenization_dream.DreamTokenizer", None]},
-        "added_tokens_decoder": added, "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "mask_token": "<|mask|>",
-        "bos_token": "<|beginoftext|>", "errors": "replace", "unk_token": None, "clean_up_tokenization_spaces": False,
-    }  # fmt: skip
+        "tokenizer_class": "DreamTokenizer",
+        "auto_map": {"AutoTokenizer": ["tokenization_dream.DreamTokenizer", None]},
+        "added_tokens_decoder": added,
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "mask_token": "<|mask|>",
+        "bos_token": "<|beginoftext|>",
+        "errors": "replace",
+        "unk_token": None,
+        "clean_up_tokenization_spaces": False,
+    }
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    (tmp_path / "tokenization_dream.py").write_text("raise SystemExit('code of a checkpoint was run')")
+    (tmp_path / "tokenization_dream.py").write_text(
+        "raise SystemExit('code of a checkpoint was run')"
+    )
     return tmp_path, size
 
 
@@ -44,8 +77,15 @@ def test_dreams_files_load_as_qwen2s_tokenizer(qwen_files):
     folder, size = qwen_files
     loaded = tokenizer(folder, FAMILIES["Dream"])
     assert isinstance(loaded, Qwen2Tokenizer)
-    assert (loaded.eos_token_id, loaded.mask_token_id, loaded.bos_token_id) == (size, size + 4, size + 3)
-    assert loaded("<|mask|><|im_end|>", add_special_tokens=False)["input_ids"] == [size + 4, size + 2]
+    assert (loaded.eos_token_id, loaded.mask_token_id, loaded.bos_token_id) == (
+        size,
+        size + 4,
+        size + 3,
+    )
+    assert loaded("<|mask|><|im_end|>", add_special_tokens=False)["input_ids"] == [
+        size + 4,
+        size + 2,
+    ]
     assert len(loaded) == size + 5
     merged = loaded("a tail", add_special_tokens=False)["input_ids"]
     assert len(merged) == 2  # words that the merges know are one token each
@@ -59,11 +99,20 @@ def test_awkward_text_survives_the_qwen2_tokenizer(qwen_files, text):
     assert loaded.decode(encoded, clean_up_tokenization_spaces=False) == composed
 
 
-@pytest.mark.parametrize(("family", "words"), [
-    ("llada", "has no tokenizer.json; download"),
-    ("Dream", r"has no tokenizer.json \(or vocab.json and merges.txt\)"),
-    ("PanguEmbedded", "openPangu ships a SentencePiece model that only its own code reads, which is never run here"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        ("llada", "has no tokenizer.json; download"),
+        ("Dream", r"has no tokenizer.json \(or vocab.json and merges.txt\)"),
+        (
+            "PanguEmbedded",
+            (
+                "openPangu ships a SentencePiece model that only its own code reads, which is never"
+                " run here"
+            ),
+        ),
+    ],
+)
 def test_absent_tokenizer_files_are_named(tmp_path, family, words):
     with pytest.raises(UserError, match=words):
         tokenizer(tmp_path, FAMILIES[family])
@@ -77,10 +126,13 @@ def test_damaged_tokenizer_files_are_one_sentence(tmp_path):
 
 
 TABLE = {
-    "llada": (126464, 126336, (126081, 126348), 126080), "Dream": (152064, 151666, (151643, 151645), 151665),
-    "sdar": (151936, 151669, (151643, 151645), None), "PanguEmbedded": (153376, 45830, (2, 45892), 1),
-    "Fast_dLLM_Qwen": (152064, 151665, (151645,), None), "llada2_moe": (157184, 156895, (156892,), None),
-}  # fmt: skip
+    "llada": (126464, 126336, (126081, 126348), 126080),
+    "Dream": (152064, 151666, (151643, 151645), 151665),
+    "sdar": (151936, 151669, (151643, 151645), None),
+    "PanguEmbedded": (153376, 45830, (2, 45892), 1),
+    "Fast_dLLM_Qwen": (152064, 151665, (151645,), None),
+    "llada2_moe": (157184, 156895, (156892,), None),
+}
 
 
 @pytest.mark.parametrize("family", TABLE)
@@ -93,7 +145,13 @@ def test_a_config_without_ids_gets_those_of_the_released_vocabulary(tmp_path, fa
 
 def test_config_ids_come_first_and_stop_ids_are_joined(tmp_path):
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [151645, 7]}))
-    found = ids(tmp_path, {"mask_token_id": 9, "eos_token_id": 151643}, FAMILIES["sdar"], tiny_tokenizer(), 151936)
+    found = ids(
+        tmp_path,
+        {"mask_token_id": 9, "eos_token_id": 151643},
+        FAMILIES["sdar"],
+        tiny_tokenizer(),
+        151936,
+    )
     assert (found.mask, found.stop) == (9, (151643, 151645, 7))
 
 
@@ -118,8 +176,18 @@ def test_the_tables_ids_differ_and_are_rows():
 REFUSED = {
     "no mask": ({"eos_token_id": 0}, 30, None, "names a mask token; set mask_token_id"),
     "no stop": ({"mask_token_id": 1}, 30, None, "names an end-of-sequence token; set eos_token_id"),
-    "mask outside": ({"mask_token_id": 32}, 30, 0, "mask_token_id 32 is no row of the embedding, which has 32"),
-    "mask stops": ({"mask_token_id": 1, "eos_token_id": 1}, 30, 0, "token 1 is both mask and end of sequence"),
+    "mask outside": (
+        {"mask_token_id": 32},
+        30,
+        0,
+        "mask_token_id 32 is no row of the embedding, which has 32",
+    ),
+    "mask stops": (
+        {"mask_token_id": 1, "eos_token_id": 1},
+        30,
+        0,
+        "token 1 is both mask and end of sequence",
+    ),
     "long": ({}, 40, 0, "the tokenizer has 40 tokens but the embedding only 32 rows"),
 }
 
@@ -147,20 +215,32 @@ def test_a_checkpoint_whose_tokenizer_has_no_mask_token_is_refused(tmp_path):
 def test_any_stop_id_ends_a_text(tmp_path):
     folder = save_checkpoint(tiny_model(0), tmp_path / "tiny")
     plain = psd_lib.generate(psd_lib.load(folder), "w3 w4", gen_length=16)[0]
-    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [0, plain.tokens[3]]}))
+    (folder / "generation_config.json").write_text(
+        json.dumps({"eos_token_id": [0, plain.tokens[3]]})
+    )
     stopped = psd_lib.generate(psd_lib.load(folder), "w3 w4", gen_length=16)[0]
     assert stopped.tokens == plain.tokens[: plain.tokens.index(plain.tokens[3])]
     assert stopped.stopped == "eos"
 
 
-TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "2+2"}]
+TURNS = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Yes?"},
+    {"role": "user", "content": "2+2"},
+]
 PROMPTS = {
-    "llada": "<|startoftext|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
-             "Yes?<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n2+2<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
-    "sdar": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes?<|im_end|>\n<|im_start|>user\n2+2<|im_end|>\n"
-            "<|im_start|>assistant\n",
-    "PanguEmbedded": "[unused9]系统：[unused10][unused9]用户：Hi[unused10][unused9]助手：Yes?[unused10][unused9]用户：2+2[unused10][unused9]助手：",
-}  # fmt: skip
+    "llada": (
+        "<|startoftext|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+        "Yes?<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n2+2<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    ),
+    "sdar": (
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes?<|im_end|>\n<|im_start|>user\n2+2<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    ),
+    "PanguEmbedded": (
+        "[unused9]系统：[unused10][unused9]用户：Hi[unused10][unused9]助手：Yes?[unused10][unused9]用户：2+2[unused10][unused9]助手："
+    ),
+}
 
 
 @pytest.mark.parametrize("family", PROMPTS)
@@ -169,7 +249,10 @@ def test_chat_templates(family):
 
 
 def test_thinking_can_be_switched_off():
-    assert tiny_model().chat(TURNS, enable_thinking=False) == PROMPTS["sdar"] + "<think>\n\n</think>\n\n"
+    assert (
+        tiny_model().chat(TURNS, enable_thinking=False)
+        == PROMPTS["sdar"] + "<think>\n\n</think>\n\n"
+    )
 
 
 def test_the_checkpoints_own_template_wins(tmp_path):
@@ -178,16 +261,23 @@ def test_the_checkpoints_own_template_wins(tmp_path):
     assert psd_lib.load(folder).chat(TURNS) == "2+2!"
 
 
-@pytest.mark.parametrize(("messages", "words"), [
-    ([], "no messages"), (["hi"], "a message must be"), ([{"role": "bot", "content": "x"}], "a message must be"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        ([], "no messages"),
+        (["hi"], "a message must be"),
+        ([{"role": "bot", "content": "x"}], "a message must be"),
+    ],
+)
 def test_malformed_conversations_are_refused(messages, words):
     with pytest.raises(UserError, match=words):
         tiny_model().chat(messages)
 
 
 def test_a_family_without_a_template_says_so():
-    with pytest.raises(UserError, match="neither the checkpoint nor its family has a chat template"):
+    with pytest.raises(
+        UserError, match="neither the checkpoint nor its family has a chat template"
+    ):
         tiny_model(family="llada2_moe").chat(TURNS)
 
 
@@ -196,11 +286,21 @@ def test_a_shipped_checkpoint_without_a_template_gets_its_familys(tmp_path):
     (folder / "chat_template.jinja").unlink()
     loaded = psd_lib.load(folder)
     assert loaded.chat(TURNS) == PROMPTS["llada"]
-    assert loaded.tokenizer.apply_chat_template(TURNS, tokenize=False, add_generation_prompt=True) == PROMPTS["llada"]
+    assert (
+        loaded.tokenizer.apply_chat_template(TURNS, tokenize=False, add_generation_prompt=True)
+        == PROMPTS["llada"]
+    )
 
 
 def test_openpangus_prompts_start_with_its_beginning_and_others_do_not():
-    pangu, sdar = replace(tiny_model(family="PanguEmbedded"), begin_id=5), replace(tiny_model(), begin_id=5)
-    assert (pangu.encode("w3 w4"), pangu.encode("w5 w4"), pangu.encode("")) == ([5, 3, 4], [5, 4], [])
+    pangu, sdar = (
+        replace(tiny_model(family="PanguEmbedded"), begin_id=5),
+        replace(tiny_model(), begin_id=5),
+    )
+    assert (pangu.encode("w3 w4"), pangu.encode("w5 w4"), pangu.encode("")) == (
+        [5, 3, 4],
+        [5, 4],
+        [],
+    )
     assert sdar.encode("w3 w4") == [3, 4]
     assert psd_lib.generate(pangu, "w3 w4", gen_length=8)[0].prompt_text == "w5 w3 w4"

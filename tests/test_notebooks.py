@@ -23,14 +23,25 @@ def code(notebook):
 
 def test_the_papers_experiments_are_found_by_name():
     names = [path.stem for path in NOTEBOOKS]
-    assert {"00_environment", "10_confidence_scoring", "20_spatial_only", "30_temporal_only", "40_combined_psd", "60_comparison", "70_your_own_policy",
-            "90_claims_table"} <= set(names)
+    assert {
+        "00_environment",
+        "10_confidence_scoring",
+        "20_spatial_only",
+        "30_temporal_only",
+        "40_combined_psd",
+        "60_comparison",
+        "70_your_own_policy",
+        "90_claims_table",
+    } <= set(names)
 
 
 def test_format_kernel_and_ids(notebook):
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
-    assert notebook.metadata.kernelspec["name"] == "python3" and set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert notebook.metadata.kernelspec["name"] == "python3" and set(notebook.metadata) == {
+        "kernelspec",
+        "language_info",
+    }
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
 
 
@@ -43,11 +54,15 @@ def test_parameters_are_typed_and_default_to_smoke(notebook):
 
 
 def test_everything_was_run_once_in_order_without_a_complaint(notebook):
-    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    assert [cell.execution_count for cell in code(notebook)] == list(
+        range(1, len(code(notebook)) + 1)
+    )
     for cell in code(notebook):
         for output in cell.outputs:
             assert output.output_type != "error" and output.get("name") != "stderr", cell.source
-    assert not any("injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    assert not any(
+        "injected-parameters" in cell.metadata.get("tags", []) for cell in notebook.cells
+    )
 
 
 def test_nothing_of_the_machine_is_kept(notebook):
@@ -57,7 +72,9 @@ def test_nothing_of_the_machine_is_kept(notebook):
 
 def test_logic_lives_in_the_library(notebook, request):
     for cell in code(notebook):
-        shown = "own-plug" in cell.metadata.get("tags", [])  # the one cell that shows how to write a plug
+        shown = "own-plug" in cell.metadata.get(
+            "tags", []
+        )  # the one cell that shows how to write a plug
         assert not shown or request.node.callspec.id == "70_your_own_policy"
         assert shown or not re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE)
         assert cell.source.count("\n") < 15, cell.source
@@ -65,6 +82,8 @@ def test_logic_lives_in_the_library(notebook, request):
 
 def test_headline_tables_are_compared(notebook, request):
     stem = request.node.callspec.id
-    checked = [cell for cell in code(notebook) if "nbval-check-output" in cell.metadata.get("tags", [])]
+    checked = [
+        cell for cell in code(notebook) if "nbval-check-output" in cell.metadata.get("tags", [])
+    ]
     assert checked, f"{stem} compares no output"
     assert not any(re.search(r"\d (ms|s)\b|tokens/s", str(cell.outputs)) for cell in checked)

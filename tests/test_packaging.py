@@ -1,4 +1,6 @@
-"""One environment, said three times: lock, conda file and metadata agree with each other and with what is installed."""
+"""One environment, said three times: lock, conda file and metadata agree with each other and with
+what is installed.
+"""
 
 import importlib.metadata
 import os
@@ -29,11 +31,18 @@ def pins(lines):
     return found
 
 
-LOCK = pins(line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#"))
+LOCK = pins(
+    line
+    for line in (ROOT / "requirements.lock").read_text().splitlines()
+    if not line.startswith("#")
+)
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 UNLOCKED = ("lm-eval",)  # extras that are not part of the pinned environment
 EXTRAS = META["project"]["optional-dependencies"]
-NAMED = [*META["project"]["dependencies"], *(one for name, listed in EXTRAS.items() if name not in UNLOCKED for one in listed)]
+NAMED = [
+    *META["project"]["dependencies"],
+    *(one for name, listed in EXTRAS.items() if name not in UNLOCKED for one in listed),
+]
 
 
 def test_conda_file_has_the_pins_of_the_lock():
@@ -51,7 +60,9 @@ def test_the_lock_satisfies_what_the_package_asks_for(requirement):
 
 def test_what_is_not_locked_is_asked_for_by_an_extra_of_its_own():
     assert set(UNLOCKED) <= set(EXTRAS)
-    assert not {canonicalize_name(Requirement(one).name) for name in UNLOCKED for one in EXTRAS[name]} & set(LOCK)
+    assert not {
+        canonicalize_name(Requirement(one).name) for name in UNLOCKED for one in EXTRAS[name]
+    } & set(LOCK)
 
 
 def test_the_installed_environment_is_the_locked_one():
@@ -60,12 +71,17 @@ def test_the_installed_environment_is_the_locked_one():
 
 
 def test_the_lock_is_complete():
-    """Whatever a locked package needs here is locked too, so that no install depends on the day it is made."""
+    """Whatever a locked package needs here is locked too, so that no install depends on the day it
+    is made.
+    """
     for name in LOCK:
         for text in importlib.metadata.requires(name) or []:
             needed = Requirement(text)
-            # torch asks for its CUDA libraries by exact version itself, and the lock serves CPU and CUDA builds.
-            if (needed.marker is None or needed.marker.evaluate({"extra": ""})) and not needed.name.startswith(("nvidia", "triton", "cuda")):
+            # torch asks for its CUDA libraries by exact version itself, and the lock serves CPU and
+            # CUDA builds.
+            if (
+                needed.marker is None or needed.marker.evaluate({"extra": ""})
+            ) and not needed.name.startswith(("nvidia", "triton", "cuda")):
                 assert canonicalize_name(needed.name) in LOCK, f"{name} needs {needed.name}"
 
 
@@ -117,9 +133,31 @@ def test_ci_uses_the_two_doors():
 
 @pytest.mark.slow
 def test_a_plain_install_gives_the_command(tmp_path):
-    """`pip install .` into a folder: the package with all rooms and the command, away from the checkout."""
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(tmp_path), str(ROOT)], check=True)
+    """`pip install .` into a folder: the package with all rooms and the command, away from the
+    checkout.
+    """
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            str(tmp_path),
+            str(ROOT),
+        ],
+        check=True,
+    )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PSD_HOME": str(ROOT)}
-    done = subprocess.run([tmp_path / "bin" / "psd", "decoders"], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [tmp_path / "bin" / "psd", "decoders"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "psd" in done.stdout

@@ -1,4 +1,6 @@
-"""Policies on literal tensors, and what every policy promises (invariant 21); six situations more: test_policy_situations."""
+"""Policies on literal tensors, and what every policy promises (invariant 21); six situations more:
+test_policy_situations.
+"""
 
 import pytest
 import torch
@@ -6,9 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psd_lib.decoding.policies import (
-    POLICIES, Credit, Entropy, EntropyBound, Factor, Hierarchy, Judged, Klass, LeftToRight, LocalLeap, Margin, SdarDynamic,
-    SdarSequential, SdarStatic, Threshold, TopK, Wino,
-)  # fmt: skip
+    POLICIES,
+    Credit,
+    Entropy,
+    EntropyBound,
+    Factor,
+    Hierarchy,
+    Judged,
+    Klass,
+    LeftToRight,
+    LocalLeap,
+    Margin,
+    SdarDynamic,
+    SdarSequential,
+    SdarStatic,
+    Threshold,
+    TopK,
+    Wino,
+)
 from psd_lib.decoding.policies.local import first_of_run
 from psd_lib.decoding.policies.sdar import quota
 from psd_lib.decoding.registry import check_policy
@@ -17,47 +34,177 @@ from psd_lib.errors import UserError
 
 
 def commits(policy, values, masked):
-    """`values` are confidences, which serve as margins too; for a policy that reads entropy they are entropies."""
+    """`values` are confidences, which serve as margins too; for a policy that reads entropy they
+    are entropies.
+    """
     values = torch.tensor(values)
     reads_entropy = isinstance(policy, Entropy | EntropyBound)
     confidence, entropy = (1 - values, values) if reads_entropy else (values, 1 - values)
-    scores = Scores(torch.zeros_like(values, dtype=torch.long), confidence, confidence, entropy, confidence)
+    scores = Scores(
+        torch.zeros_like(values, dtype=torch.long), confidence, confidence, entropy, confidence
+    )
     return policy.select(scores, torch.tensor(masked).bool()).int().tolist()
 
 
 CASES = [
-    (TopK(2), [[0.2, 0.9, 0.9, 0.5], [0.1, 0.4, 0.3, 0.8]], [[1, 1, 1, 1], [1, 0, 0, 0]], [[0, 1, 1, 0], [1, 0, 0, 0]]),
-    (TopK(1), [[0.5, 0.5, 0.5, 0.5], [0.1, 0.4, 0.3, 0.8]], [[1, 1, 1, 1], [1, 1, 1, 0]], [[1, 0, 0, 0], [0, 1, 0, 0]]),
-    (Threshold(0.9), [[0.2, 0.9, 0.95, 0.5], [0.1, 0.4, 0.3, 0.8]], [[1, 1, 1, 1], [1, 1, 1, 0]], [[0, 1, 1, 0], [0, 1, 0, 0]]),
-    (Threshold(0.0), [[0.2, 0.9, 0.95, 0.5], [0.1, 0.4, 0.3, 0.8]], [[1, 1, 1, 1], [0, 0, 0, 0]], [[1, 1, 1, 1], [0, 0, 0, 0]]),
-    (LocalLeap(radius=1), [[0.8, 0.8, 0.9, 0.8], [0.8, 0.5, 0.6, 0.7]], [[1] * 4] * 2, [[0, 1, 1, 1], [1, 0, 0, 0]]),
+    (
+        TopK(2),
+        [[0.2, 0.9, 0.9, 0.5], [0.1, 0.4, 0.3, 0.8]],
+        [[1, 1, 1, 1], [1, 0, 0, 0]],
+        [[0, 1, 1, 0], [1, 0, 0, 0]],
+    ),
+    (
+        TopK(1),
+        [[0.5, 0.5, 0.5, 0.5], [0.1, 0.4, 0.3, 0.8]],
+        [[1, 1, 1, 1], [1, 1, 1, 0]],
+        [[1, 0, 0, 0], [0, 1, 0, 0]],
+    ),
+    (
+        Threshold(0.9),
+        [[0.2, 0.9, 0.95, 0.5], [0.1, 0.4, 0.3, 0.8]],
+        [[1, 1, 1, 1], [1, 1, 1, 0]],
+        [[0, 1, 1, 0], [0, 1, 0, 0]],
+    ),
+    (
+        Threshold(0.0),
+        [[0.2, 0.9, 0.95, 0.5], [0.1, 0.4, 0.3, 0.8]],
+        [[1, 1, 1, 1], [0, 0, 0, 0]],
+        [[1, 1, 1, 1], [0, 0, 0, 0]],
+    ),
+    (
+        LocalLeap(radius=1),
+        [[0.8, 0.8, 0.9, 0.8], [0.8, 0.5, 0.6, 0.7]],
+        [[1] * 4] * 2,
+        [[0, 1, 1, 1], [1, 0, 0, 0]],
+    ),
     # an anchor must itself be masked: the decided 0.99 relaxes nothing
-    (LocalLeap(radius=4), [[0.99, 0.8, 0.76, 0.5], [0.1, 0.8, 0.95, 0.74]], [[0, 1, 1, 1], [1] * 4], [[0, 1, 0, 0], [0, 1, 1, 0]]),
-    (Factor(1.0), [[0.9, 0.7, 0.74, 0.99], [0.1, 0.6, 0.66, 0.3]], [[1] * 4] * 2, [[1, 0, 0, 1], [0, 0, 1, 0]]),
-    (Factor(2.0), [[0.5, 0.5, 0.5, 0.2], [0.6, 0.7, 0.99, 0.2]], [[1] * 4, [1, 1, 0, 0]], [[1, 1, 1, 0], [1, 1, 0, 0]]),
-    (Factor(0.0), [[0.9, 0.9, 0.9, 0.9], [1.0, 1.0, 0.9, 1.0]], [[1] * 4] * 2, [[1, 0, 0, 0], [1, 1, 0, 1]]),
-    (EntropyBound(0.15), [[0.3, 0.05, 0.11, 0.9], [0.2, 0.1, 0.1, 0.4]], [[1] * 4, [1, 1, 1, 0]], [[0, 1, 1, 0], [0, 1, 1, 0]]),
-    (EntropyBound(0.0), [[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 0.3, 0.2]], [[1] * 4] * 2, [[1, 0, 0, 0], [1, 1, 0, 1]]),
-    (Margin(0.8), [[0.2, 0.8, 0.85, 0.5], [0.1, 0.4, 0.3, 0.9]], [[1] * 4, [1, 1, 1, 0]], [[0, 1, 1, 0], [0, 1, 0, 0]]),
-    (Entropy(0.5), [[1.2, 0.5, 0.1, 0.9], [2.0, 1.4, 1.6, 0.1]], [[1] * 4, [1, 1, 1, 0]], [[0, 1, 1, 0], [0, 1, 0, 0]]),
-    (SdarStatic(steps=2), [[0.2, 0.9, 0.9, 0.5], [0.1, 0.4, 0.3, 0.8]], [[1] * 4, [1, 0, 0, 0]], [[0, 1, 1, 0], [1, 0, 0, 0]]),
-    (SdarDynamic(0.9, steps=2), [[0.2, 0.95, 0.92, 0.91], [0.1, 0.4, 0.95, 0.8]], [[1] * 4] * 2, [[0, 1, 1, 1], [0, 0, 1, 1]]),
-    # strictly above, as in its source: threshold 1 is the static rule, and ties go to the lowest position
-    (SdarDynamic(1.0), [[1.0, 1.0, 1.0, 1.0], [0.3, 0.9, 0.9, 0.2]], [[1] * 4] * 2, [[1, 0, 0, 0], [0, 1, 0, 0]]),
-    (SdarSequential(steps=2), [[0.9, 0.1, 0.2, 0.3], [0.1, 0.4, 0.3, 0.8]], [[0, 1, 1, 1], [0, 0, 0, 1]], [[0, 1, 1, 0], [0, 0, 0, 1]]),
-    (Hierarchy(), [[0.5, 0.6, 0.2, 0.45], [0.9, 0.3, 0.95, 0.92]], [[1, 1, 0, 1], [0, 1, 1, 1]], [[0, 1, 0, 1], [0, 0, 1, 1]]),
+    (
+        LocalLeap(radius=4),
+        [[0.99, 0.8, 0.76, 0.5], [0.1, 0.8, 0.95, 0.74]],
+        [[0, 1, 1, 1], [1] * 4],
+        [[0, 1, 0, 0], [0, 1, 1, 0]],
+    ),
+    (
+        Factor(1.0),
+        [[0.9, 0.7, 0.74, 0.99], [0.1, 0.6, 0.66, 0.3]],
+        [[1] * 4] * 2,
+        [[1, 0, 0, 1], [0, 0, 1, 0]],
+    ),
+    (
+        Factor(2.0),
+        [[0.5, 0.5, 0.5, 0.2], [0.6, 0.7, 0.99, 0.2]],
+        [[1] * 4, [1, 1, 0, 0]],
+        [[1, 1, 1, 0], [1, 1, 0, 0]],
+    ),
+    (
+        Factor(0.0),
+        [[0.9, 0.9, 0.9, 0.9], [1.0, 1.0, 0.9, 1.0]],
+        [[1] * 4] * 2,
+        [[1, 0, 0, 0], [1, 1, 0, 1]],
+    ),
+    (
+        EntropyBound(0.15),
+        [[0.3, 0.05, 0.11, 0.9], [0.2, 0.1, 0.1, 0.4]],
+        [[1] * 4, [1, 1, 1, 0]],
+        [[0, 1, 1, 0], [0, 1, 1, 0]],
+    ),
+    (
+        EntropyBound(0.0),
+        [[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 0.3, 0.2]],
+        [[1] * 4] * 2,
+        [[1, 0, 0, 0], [1, 1, 0, 1]],
+    ),
+    (
+        Margin(0.8),
+        [[0.2, 0.8, 0.85, 0.5], [0.1, 0.4, 0.3, 0.9]],
+        [[1] * 4, [1, 1, 1, 0]],
+        [[0, 1, 1, 0], [0, 1, 0, 0]],
+    ),
+    (
+        Entropy(0.5),
+        [[1.2, 0.5, 0.1, 0.9], [2.0, 1.4, 1.6, 0.1]],
+        [[1] * 4, [1, 1, 1, 0]],
+        [[0, 1, 1, 0], [0, 1, 0, 0]],
+    ),
+    (
+        SdarStatic(steps=2),
+        [[0.2, 0.9, 0.9, 0.5], [0.1, 0.4, 0.3, 0.8]],
+        [[1] * 4, [1, 0, 0, 0]],
+        [[0, 1, 1, 0], [1, 0, 0, 0]],
+    ),
+    (
+        SdarDynamic(0.9, steps=2),
+        [[0.2, 0.95, 0.92, 0.91], [0.1, 0.4, 0.95, 0.8]],
+        [[1] * 4] * 2,
+        [[0, 1, 1, 1], [0, 0, 1, 1]],
+    ),
+    # strictly above, as in its source: threshold 1 is the static rule, and ties go to the lowest
+    # position
+    (
+        SdarDynamic(1.0),
+        [[1.0, 1.0, 1.0, 1.0], [0.3, 0.9, 0.9, 0.2]],
+        [[1] * 4] * 2,
+        [[1, 0, 0, 0], [0, 1, 0, 0]],
+    ),
+    (
+        SdarSequential(steps=2),
+        [[0.9, 0.1, 0.2, 0.3], [0.1, 0.4, 0.3, 0.8]],
+        [[0, 1, 1, 1], [0, 0, 0, 1]],
+        [[0, 1, 1, 0], [0, 0, 0, 1]],
+    ),
+    (
+        Hierarchy(),
+        [[0.5, 0.6, 0.2, 0.45], [0.9, 0.3, 0.95, 0.92]],
+        [[1, 1, 0, 1], [0, 1, 1, 1]],
+        [[0, 1, 0, 1], [0, 0, 1, 1]],
+    ),
     # ties inside a run and between runs; nothing above the lower threshold: the best position alone
-    (Hierarchy(), [[0.5, 0.5, 0.9, 0.5], [0.3, 0.4, 0.2, 0.4]], [[1, 1, 0, 1], [1, 1, 0, 1]], [[1, 0, 0, 1], [0, 1, 0, 0]]),
-    # without a history KLASS and Credit decide as at a block's first step; without a judge APD takes the first mask
-    (Klass(), [[0.2, 0.9, 0.9, 0.5], [0.1, 0.4, 0.3, 0.8]], [[1] * 4, [1, 1, 1, 0]], [[0, 1, 0, 0], [0, 1, 0, 0]]),
-    (Credit(), [[0.2, 0.9, 0.95, 0.5], [0.1, 0.4, 0.3, 0.8]], [[1] * 4, [1, 1, 1, 0]], [[0, 1, 1, 0], [0, 1, 0, 0]]),
-    (Judged(), [[0.2, 0.9, 0.95, 0.5], [0.1, 0.4, 0.3, 0.8]], [[0, 1, 1, 1], [1, 1, 1, 0]], [[0, 1, 0, 0], [1, 0, 0, 0]]),
-    (Wino(least=1, most=2), [[0.7, 0.9, 0.9, 0.65], [0.6, 0.4, 0.3, 0.8]], [[1] * 4, [1, 1, 1, 0]], [[0, 1, 1, 0], [1, 0, 0, 0]]),
-    (LeftToRight(2), [[0.9, 0.1, 0.2, 0.3], [0.1, 0.4, 0.3, 0.8]], [[0, 1, 1, 1], [0, 0, 0, 1]], [[0, 1, 1, 0], [0, 0, 0, 1]]),
-]  # fmt: skip
+    (
+        Hierarchy(),
+        [[0.5, 0.5, 0.9, 0.5], [0.3, 0.4, 0.2, 0.4]],
+        [[1, 1, 0, 1], [1, 1, 0, 1]],
+        [[1, 0, 0, 1], [0, 1, 0, 0]],
+    ),
+    # without a history KLASS and Credit decide as at a block's first step; without a judge APD
+    # takes the first mask
+    (
+        Klass(),
+        [[0.2, 0.9, 0.9, 0.5], [0.1, 0.4, 0.3, 0.8]],
+        [[1] * 4, [1, 1, 1, 0]],
+        [[0, 1, 0, 0], [0, 1, 0, 0]],
+    ),
+    (
+        Credit(),
+        [[0.2, 0.9, 0.95, 0.5], [0.1, 0.4, 0.3, 0.8]],
+        [[1] * 4, [1, 1, 1, 0]],
+        [[0, 1, 1, 0], [0, 1, 0, 0]],
+    ),
+    (
+        Judged(),
+        [[0.2, 0.9, 0.95, 0.5], [0.1, 0.4, 0.3, 0.8]],
+        [[0, 1, 1, 1], [1, 1, 1, 0]],
+        [[0, 1, 0, 0], [1, 0, 0, 0]],
+    ),
+    (
+        Wino(least=1, most=2),
+        [[0.7, 0.9, 0.9, 0.65], [0.6, 0.4, 0.3, 0.8]],
+        [[1] * 4, [1, 1, 1, 0]],
+        [[0, 1, 1, 0], [1, 0, 0, 0]],
+    ),
+    (
+        LeftToRight(2),
+        [[0.9, 0.1, 0.2, 0.3], [0.1, 0.4, 0.3, 0.8]],
+        [[0, 1, 1, 1], [0, 0, 0, 1]],
+        [[0, 1, 1, 0], [0, 0, 0, 1]],
+    ),
+]
 
 
-@pytest.mark.parametrize(("policy", "confidence", "masked", "expected"), CASES, ids=lambda value: getattr(value, "label", None))
+@pytest.mark.parametrize(
+    ("policy", "confidence", "masked", "expected"),
+    CASES,
+    ids=lambda value: getattr(value, "label", None),
+)
 def test_literal(policy, confidence, masked, expected):
     assert commits(policy, confidence, masked) == expected
 
@@ -66,11 +213,14 @@ REGISTERED = [pytest.param(cls(), id=name) for name, cls in POLICIES.items()]
 
 
 @pytest.mark.parametrize("policy", REGISTERED)
-@pytest.mark.parametrize(("confidence", "masked"), [
-    pytest.param([0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0], id="none masked"),
-    pytest.param([0.99, 0.99, 0.1, 0.99], [0, 0, 1, 0], id="one left and doubtful"),
-    pytest.param([0.0, 0.0, 0.0, 0.0], [1, 1, 1, 1], id="all masked and hopeless"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("confidence", "masked"),
+    [
+        pytest.param([0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0], id="none masked"),
+        pytest.param([0.99, 0.99, 0.1, 0.99], [0, 0, 1, 0], id="one left and doubtful"),
+        pytest.param([0.0, 0.0, 0.0, 0.0], [1, 1, 1, 1], id="all masked and hopeless"),
+    ],
+)
 def test_every_policy_at_the_edges(policy, confidence, masked):
     [chosen] = commits(policy, [confidence], [masked])
     assert [a <= b for a, b in zip(chosen, masked)] == [True] * 4
@@ -91,7 +241,9 @@ def test_every_policy_keeps_what_register_asks_of_a_users_own(policy):
 
 
 def test_quota_splits_a_block_over_its_steps():
-    masked = torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]]).bool()
+    masked = torch.tensor(
+        [[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+    ).bool()
     assert quota(masked, 3).flatten().tolist() == [2, 2, 1, 1, 1]
     assert quota(masked, None).flatten().tolist() == [1] * 5
     assert quota(masked, 1).flatten().tolist() == [4] * 5
@@ -107,7 +259,11 @@ def test_the_best_of_each_run_of_masks():
 
 windows = st.integers(1, 12).flatmap(
     lambda width: st.tuples(
-        st.lists(st.sampled_from([0.0, 0.3, 0.74, 0.75, 0.76, 0.89, 0.9, 0.91, 1.0]), min_size=width, max_size=width),
+        st.lists(
+            st.sampled_from([0.0, 0.3, 0.74, 0.75, 0.76, 0.89, 0.9, 0.91, 1.0]),
+            min_size=width,
+            max_size=width,
+        ),
         st.lists(st.booleans(), min_size=width, max_size=width),
     )
 )
@@ -136,7 +292,9 @@ def test_invariant_21_local_leap_without_relaxation_is_the_threshold(window):
 @given(window=windows)
 def test_invariant_21_an_unreachable_threshold_is_greedy(window):
     confidence, masked = [min(value, 0.99) for value in window[0]], window[1]
-    assert commits(Threshold(1.0), [confidence], [masked]) == commits(TopK(1), [confidence], [masked])
+    assert commits(Threshold(1.0), [confidence], [masked]) == commits(
+        TopK(1), [confidence], [masked]
+    )
 
 
 @settings(max_examples=60, deadline=None)

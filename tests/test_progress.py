@@ -25,7 +25,9 @@ def test_a_stream_of_unknown_length_gets_ever_fewer_lines(capsys):
     assert 1 <= len(capsys.readouterr().err.splitlines()) <= 12
 
 
-@pytest.mark.parametrize(("value", "said"), [("1", False), ("true", False), ("0", True), ("", True)])
+@pytest.mark.parametrize(
+    ("value", "said"), [("1", False), ("true", False), ("0", True), ("", True)]
+)
 def test_tqdm_disable_silences(monkeypatch, capsys, value, said):
     monkeypatch.setenv("TQDM_DISABLE", value)
     list(progress(range(3)))
@@ -37,7 +39,10 @@ def test_a_named_file_gets_the_lines_even_when_silenced(monkeypatch, capsys, tmp
     monkeypatch.setenv(FILE_VARIABLE, str(tmp_path / "lines"))
     list(progress(range(2), label="work"))
     assert capsys.readouterr().err == ""
-    assert [line.split(",")[0] for line in (tmp_path / "lines").read_text().splitlines()] == ["work: 1/2", "work: 2/2"]
+    assert [line.split(",")[0] for line in (tmp_path / "lines").read_text().splitlines()] == [
+        "work: 1/2",
+        "work: 2/2",
+    ]
 
 
 def test_lines_come_when_items_are_done_not_before(capsys):
@@ -52,7 +57,10 @@ def test_a_line_says_the_rate_and_the_time_left(monkeypatch, capsys):
     clock = iter([0.0, 20.0, 40.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     list(progress(range(2), label="work"))
-    assert capsys.readouterr().err.splitlines() == ["work: 1/2, 20 s, 20 s each, 20 s left", "work: 2/2, 40 s, 20 s each"]
+    assert capsys.readouterr().err.splitlines() == [
+        "work: 1/2, 20 s, 20 s each, 20 s left",
+        "work: 2/2, 40 s, 20 s each",
+    ]
 
 
 def test_slow_work_is_heard_of_before_its_tenth_is_done(monkeypatch, capsys):
@@ -64,6 +72,17 @@ def test_slow_work_is_heard_of_before_its_tenth_is_done(monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines() == ["work: 2/1000, 7 min, 3 min each, 55.4 h left"]
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (99.6, "100 s"), (100, "2 min"), (5999, "100 min"), (6000, "1.7 h")])
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (99.6, "100 s"),
+        (100, "2 min"),
+        (5999, "100 min"),
+        (6000, "1.7 h"),
+    ],
+)
 def test_durations_are_said_as_people_say_them(seconds, said):
     assert duration(seconds) == said

@@ -1,4 +1,6 @@
-"""Every published row keeps its name: what decides a row is hashed as it was when the row was written."""
+"""Every published row keeps its name: what decides a row is hashed as it was when the row was
+written.
+"""
 
 import gzip
 import json
@@ -28,8 +30,16 @@ def published():
 def test_stored_fields_hash_to_the_stored_name(published):
     for name, row in published.items():
         dtype = None if row["dtype"] == "float32" else row["dtype"]
-        hashed = config_hash(row["model_fingerprint"], row["task"], row["split"], row["data_hash"], row["decode"],
-                             dtype=dtype, profile=row["profile"], second=row.get("second_fingerprint"))  # fmt: skip
+        hashed = config_hash(
+            row["model_fingerprint"],
+            row["task"],
+            row["split"],
+            row["data_hash"],
+            row["decode"],
+            dtype=dtype,
+            profile=row["profile"],
+            second=row.get("second_fingerprint"),
+        )
         assert hashed == name
 
 

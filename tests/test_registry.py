@@ -49,9 +49,15 @@ def test_a_policy_of_the_users_own_is_a_name_everywhere():
 def test_it_decodes_and_drafts_replay_it():
     register(every_second())
     model = tiny_model(0)
-    bare, drafted = (psd_lib.generate(model, ["w3 w4"], policy="every_second", depth=depth, gen_length=16) for depth in (0, 3))
+    bare, drafted = (
+        psd_lib.generate(model, ["w3 w4"], policy="every_second", depth=depth, gen_length=16)
+        for depth in (0, 3)
+    )
     assert bare[0].tokens == drafted[0].tokens and drafted[0].nfe <= bare[0].nfe
-    assert psd_lib.generate(model, ["w3 w4"], "every_second", gen_length=16)[0].tokens == bare[0].tokens
+    assert (
+        psd_lib.generate(model, ["w3 w4"], "every_second", gen_length=16)[0].tokens
+        == bare[0].tokens
+    )
 
 
 def test_running_a_notebook_cell_again_replaces_the_users_own_and_nobody_elses():
@@ -74,18 +80,47 @@ def test_a_reconstructed_plug_says_so_in_configs_and_from_stored_data():
 
 
 def broken(select, name="broken", frozen=True):
-    return dataclass(frozen=frozen)(type("Broken", (ByConfidence,), {"name": name, "select": select}))
+    return dataclass(frozen=frozen)(
+        type("Broken", (ByConfidence,), {"name": name, "select": select})
+    )
 
 
-@pytest.mark.parametrize(("plug", "words"), [
-    pytest.param(lambda: broken(lambda self, scores, masked: masked & False), "selected nothing where positions were masked", id="idle"),
-    pytest.param(lambda: broken(lambda self, scores, masked: masked | True), "selected positions that are not masked", id="greedy"),
-    pytest.param(lambda: broken(lambda self, scores, masked: masked.int()), "must return a bool tensor", id="integers"),
-    pytest.param(lambda: broken(lambda self, scores, masked: masked & (masked.cumsum(1) == 1)), "over all leading dimensions", id="second axis"),
-    pytest.param(lambda: broken(lambda self, scores, masked: masked, name=""), "needs a name", id="nameless"),
-    pytest.param(lambda: broken(lambda self, scores, masked: masked, frozen=False), "must be a frozen dataclass", id="thawed"),
-    pytest.param(lambda: dict, "is no plug: it needs one of the methods select", id="no plug"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("plug", "words"),
+    [
+        pytest.param(
+            lambda: broken(lambda self, scores, masked: masked & False),
+            "selected nothing where positions were masked",
+            id="idle",
+        ),
+        pytest.param(
+            lambda: broken(lambda self, scores, masked: masked | True),
+            "selected positions that are not masked",
+            id="greedy",
+        ),
+        pytest.param(
+            lambda: broken(lambda self, scores, masked: masked.int()),
+            "must return a bool tensor",
+            id="integers",
+        ),
+        pytest.param(
+            lambda: broken(lambda self, scores, masked: masked & (masked.cumsum(1) == 1)),
+            "over all leading dimensions",
+            id="second axis",
+        ),
+        pytest.param(
+            lambda: broken(lambda self, scores, masked: masked, name=""),
+            "needs a name",
+            id="nameless",
+        ),
+        pytest.param(
+            lambda: broken(lambda self, scores, masked: masked, frozen=False),
+            "must be a frozen dataclass",
+            id="thawed",
+        ),
+        pytest.param(lambda: dict, "is no plug: it needs one of the methods select", id="no plug"),
+    ],
+)
 def test_broken_plugs_are_refused_at_once(plug, words):
     with pytest.raises(UserError, match=words):
         register(plug())

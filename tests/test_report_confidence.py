@@ -9,7 +9,9 @@ from psd_lib.report import confidence
 
 
 def trace(order, ranking_confidence, tokens=None, proposed=None, block=None):
-    """A greedy trace: `order` lists positions as committed; before every step all masked positions have fixed confidences."""
+    """A greedy trace: `order` lists positions as committed; before every step all masked positions
+    have fixed confidences.
+    """
     n = len(order)
     final = np.array(tokens or range(100, 100 + n))
     step = np.empty(n, dtype=int)
@@ -18,9 +20,22 @@ def trace(order, ranking_confidence, tokens=None, proposed=None, block=None):
     for t in range(n):
         left = np.sort(order[t:])
         token = np.array([(proposed or {}).get((t, p), final[p]) for p in left])
-        scores.append({"iteration": t, "positions": left, "token": token, "confidence": np.array([ranking_confidence[p] for p in left])})
-    return SimpleNamespace(tokens=final, step=step, iteration=step, depth=np.zeros(n, dtype=int), scores=scores,
-                           iterations=[{"block": 0 if block is None else block[t]} for t in range(n)])  # fmt: skip
+        scores.append(
+            {
+                "iteration": t,
+                "positions": left,
+                "token": token,
+                "confidence": np.array([ranking_confidence[p] for p in left]),
+            }
+        )
+    return SimpleNamespace(
+        tokens=final,
+        step=step,
+        iteration=step,
+        depth=np.zeros(n, dtype=int),
+        scores=scores,
+        iterations=[{"block": 0 if block is None else block[t]} for t in range(n)],
+    )
 
 
 def precision(frame, k, lag):
@@ -40,7 +55,8 @@ def test_precision_by_hand_when_the_order_swaps():
     frame = confidence.score_frame([trace([0, 2, 1, 3], {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6})])
     # K=2, fresh: {0,1} vs {0,2} = 1; {1,2} vs {2,1} = 2; {1,3} vs {1,3} = 2  -> 5 of 6
     assert precision(frame, 2, 0) == (pytest.approx(5 / 6), 3)
-    # K=1, one step old: after 0 the stale best is 1, committed 2: 0; after 2: 1 = 1: 1; after 1: 3 = 3: 1
+    # K=1, one step old: after 0 the stale best is 1, committed 2: 0; after 2: 1 = 1: 1; after 1: 3
+    # = 3: 1
     assert precision(frame, 1, 1) == (pytest.approx(2 / 3), 3)
     chance = confidence.precision_at_k(frame, ks=(2,), lags=(0,)).iloc[0].chance
     assert chance == pytest.approx((4 / 4 + 4 / 3 + 4 / 2) / 6)
@@ -64,11 +80,20 @@ def test_calibration_counts_proposals_that_are_kept():
 
 
 def test_models_are_measured_apart():
-    steady, turned = (trace(order, {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6}) for order in ([0, 1, 2, 3], [3, 2, 1, 0]))
-    both = pd.concat([confidence.score_frame([steady], "a"), confidence.score_frame([turned], "b")], ignore_index=True)
+    steady, turned = (
+        trace(order, {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6}) for order in ([0, 1, 2, 3], [3, 2, 1, 0])
+    )
+    both = pd.concat(
+        [confidence.score_frame([steady], "a"), confidence.score_frame([turned], "b")],
+        ignore_index=True,
+    )
     found = confidence.precision_at_k(both, ks=(1,), lags=(0,)).set_index("model").precision
     assert found["a"] == 1 and found["b"] == 1 / 4  # only the last state leaves no choice
-    assert list(confidence.calibration(both).model.unique()) == list(confidence.token_kept(both, lags=(1,)).model) == ["a", "b"]
+    assert (
+        list(confidence.calibration(both).model.unique())
+        == list(confidence.token_kept(both, lags=(1,)).model)
+        == ["a", "b"]
+    )
 
 
 def test_token_kept_by_age():

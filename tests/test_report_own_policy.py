@@ -15,7 +15,9 @@ from psd_lib.runs import ExperimentConfig, run
 
 @pytest.fixture
 def cells(tmp_path, monkeypatch):
-    """What the notebook's own cells define; the registration ends with the test, and the toy task is one."""
+    """What the notebook's own cells define; the registration ends with the test, and the toy task
+    is one.
+    """
     monkeypatch.setattr(paths, "TASKS", paths.TASKS)
     monkeypatch.setitem(tasks._TASKS, "toy", toy.TOY)
     toy.install(tmp_path / "tasks")
@@ -34,28 +36,44 @@ def cells(tmp_path, monkeypatch):
 
 
 def decode(cells, tmp_path, tiny_model):
-    config = ExperimentConfig("near_best", "Why?", ("tiny",), ("toy",), tuple(cells["decoders"]), {"cache": "exact"})
+    config = ExperimentConfig(
+        "near_best", "Why?", ("tiny",), ("toy",), tuple(cells["decoders"]), {"cache": "exact"}
+    )
     return run(config, 4, tmp_path, loader=lambda name: tiny_model)
 
 
 def test_ten_lines_make_a_policy(cells):
     book = nbformat.read(paths.NOTEBOOKS / "70_your_own_policy.ipynb", as_version=4)
     (cell,) = [cell for cell in book.cells if cell.id == "policy"]
-    lines = [line for line in cell.source.splitlines() if line and not line.startswith(("from", "import"))]
+    lines = [
+        line
+        for line in cell.source.splitlines()
+        if line and not line.startswith(("from", "import"))
+    ]
     assert len(lines) <= 10 and "near_best" in POLICIES
 
 
 def test_it_stands_in_tables_and_figures_by_its_name(cells, tmp_path, tiny_model):
     frame = rows_of.prepare(decode(cells, tmp_path, tiny_model))
     shown = tables.main(frame, "t", "Title.").shown.set_index("decoder")
-    wanted = ["near_best 0.7", "near_best 0.8", "near_best 0.9", "psd(near_best 0.7, d=3)", "psd(near_best 0.9, d=3)"]
+    wanted = [
+        "near_best 0.7",
+        "near_best 0.8",
+        "near_best 0.9",
+        "psd(near_best 0.7, d=3)",
+        "psd(near_best 0.9, d=3)",
+    ]
     assert [label for label in wanted if label not in shown.index] == []
     assert [shown.loc[label, "same output"] for label in wanted] == ["-"] * 3 + ["4/4"] * 2
     data = figures.pareto(frame, "t", "Title.").data
     assert {"near_best", "PSD (near_best)"} <= set(data.family)
     assert set(data[data.family == "near_best"].point) == {"0.7", "0.8", "0.9"}
     plugs = methods.table(frame, "t", "Title.").shown.set_index("method")
-    assert list(plugs.loc["PSD (near_best)", ["policy", "drafts", "acceptor"]]) == ["near_best", "chain", "replay"]
+    assert list(plugs.loc["PSD (near_best)", ["policy", "drafts", "acceptor"]]) == [
+        "near_best",
+        "chain",
+        "replay",
+    ]
 
 
 def test_its_rows_are_kept_and_are_read_without_it(cells, tmp_path, tiny_model, monkeypatch):
@@ -66,4 +84,8 @@ def test_its_rows_are_kept_and_are_read_without_it(cells, tmp_path, tiny_model, 
     for known in (PRESETS, POLICIES):
         known.pop("near_best")
     frame = rows_of.prepare(again)
-    assert "PSD (near_best)" in set(frame.family) and tables.exactness(frame, "t", "Title.").shown.iloc[-1]["same output as its policy"] == "4/4"
+    assert (
+        "PSD (near_best)" in set(frame.family)
+        and tables.exactness(frame, "t", "Title.").shown.iloc[-1]["same output as its policy"]
+        == "4/4"
+    )

@@ -9,7 +9,9 @@ from psd_lib.report import rows as rows_of
 @pytest.fixture(scope="module")
 def frame():
     found = two_models()
-    found["step_stats"] = [{"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}] * len(found)
+    found["step_stats"] = [
+        {"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}
+    ] * len(found)
     return rows_of.prepare(found)
 
 
@@ -23,7 +25,9 @@ def test_differences_are_paired_with_greedy_of_the_same_model(frame):
 
 def test_the_fastest_is_exact_and_near_greedy(frame):
     data = paradigms.tradeoff(frame)
-    best = {model: paradigms.fastest(part).decoder for model, part in data.groupby("model", sort=False)}
+    best = {
+        model: paradigms.fastest(part).decoder for model, part in data.groupby("model", sort=False)
+    }
     # token_chain is faster but approximate; on `other` PSD is wrong everywhere
     assert best == {"tiny": "psd(confidence 0.9, d=3)", "other": "LocalLeap 0.9/0.75/4"}
     assert paradigms.fastest(data[data.decoder.str.contains("chain")]) is None
@@ -38,16 +42,27 @@ def test_survival_takes_all_tasks_together(frame):
 def test_the_table_has_a_column_per_model(frame):
     shown = paradigms.table(frame, "t", "T.").shown.set_index("question")
     assert list(shown) == ["tiny", "other"]
-    assert shown.loc["drafts on confidence, d = 3: TPF over confidence alone", "tiny"] == "2.00 [2.00, 2.00]"
-    assert shown.loc["fastest exact decoder within 1 point of greedy's accuracy", "other"].startswith("LocalLeap 0.9/0.75/4: TPF 2.67")
+    assert (
+        shown.loc["drafts on confidence, d = 3: TPF over confidence alone", "tiny"]
+        == "2.00 [2.00, 2.00]"
+    )
+    assert shown.loc[
+        "fastest exact decoder within 1 point of greedy's accuracy", "other"
+    ].startswith("LocalLeap 0.9/0.75/4: TPF 2.67")
 
 
 def test_kinds_read_the_facts_of_the_family(tiny_model):
     shown = paradigms.kinds([tiny_model], "t", "T.").shown.iloc[0]
-    assert shown["a position sees"] == "its own block and what lies before it" and shown["its prediction is read"] == "at the position"
+    assert (
+        shown["a position sees"] == "its own block and what lies before it"
+        and shown["its prediction is read"] == "at the position"
+    )
     assert shown["block length"] == tiny_model.block_length
 
 
 def test_the_reading_names_every_model(frame):
     text = repr(readings.contrast(frame))
-    assert "* tiny: the fastest exact decoder within 1 point" in text and "* other: the fastest exact decoder" in text
+    assert (
+        "* tiny: the fastest exact decoder within 1 point" in text
+        and "* other: the fastest exact decoder" in text
+    )

@@ -8,7 +8,9 @@ from psd_lib.errors import UserError
 from psd_lib.report import readme
 from psd_lib.runs import store
 
-WHOLE = "".join(f"a\n<!-- begin: {name} -->\nSTALE TEXT\n<!-- end: {name} -->\nb\n" for name in readme.SECTIONS)
+WHOLE = "".join(
+    f"a\n<!-- begin: {name} -->\nSTALE TEXT\n<!-- end: {name} -->\nb\n" for name in readme.SECTIONS
+)
 
 
 def test_the_readme_is_not_older_than_the_results():
@@ -18,7 +20,9 @@ def test_the_readme_is_not_older_than_the_results():
 
 def test_sections_are_replaced_and_the_rest_is_kept():
     filled = readme.fill(WHOLE)
-    assert "STALE TEXT" not in filled and filled.count("a\n<!--") == filled.count("-->\nb\n") == len(readme.SECTIONS)
+    assert "STALE TEXT" not in filled and filled.count("a\n<!--") == filled.count(
+        "-->\nb\n"
+    ) == len(readme.SECTIONS)
     assert readme.fill(filled) == filled
 
 
@@ -33,11 +37,26 @@ def test_results_come_from_the_files_of_the_cited_tier(tmp_path, monkeypatch):
 def test_the_size_and_cost_of_a_run_come_from_its_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("psd_lib.paths.RESULTS", tmp_path)
     assert readme.cost() == ""
-    runs = {"p": {"commit": "0123456789abcdef", "dirty": False, "gpu": None, "cpu": "Some CPU", "threads": 2}}
-    rows = [{**row, "provenance": "p", "model_ms": 60_000.0, "loop_ms": 0.0} for row in two_models().to_dict("records")]
+    runs = {
+        "p": {
+            "commit": "0123456789abcdef",
+            "dirty": False,
+            "gpu": None,
+            "cpu": "Some CPU",
+            "threads": 2,
+        }
+    }
+    rows = [
+        {**row, "provenance": "p", "model_ms": 60_000.0, "loop_ms": 0.0}
+        for row in two_models().to_dict("records")
+    ]
     store.publish(tmp_path / "published" / "rows.jsonl.gz", rows, runs)
-    assert readme.cost() == ("The run behind every number here (`psd reproduce --tier published`): 2 models, 1 tasks, 4 items of each task per decoder, 6 decoders, "
-                             "48 decoded answers in 48 minutes of decoding on Some CPU, 2 threads; code at commit 0123456789.")
+    assert (
+        readme.cost()
+        == "The run behind every number here (`psd reproduce --tier published`): 2 models, 1 tasks,"
+        " 4 items of each task per decoder, 6 decoders, 48 decoded answers in 48 minutes of"
+        " decoding on Some CPU, 2 threads; code at commit 0123456789."
+    )
 
 
 def test_missing_and_unknown_sections_are_refused():

@@ -8,7 +8,10 @@ from psd_lib.report import stats
 def test_wilson_against_the_published_example():
     # 8 of 10 at 95 %: Wilson (1927), as in Agresti & Coull (1998), eq. 2
     z, n, p = 1.959964, 10, 0.8
-    centre, half = (p + z * z / (2 * n)) / (1 + z * z / n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    centre, half = (
+        (p + z * z / (2 * n)) / (1 + z * z / n),
+        z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n),
+    )
     found = stats.wilson(8, 10)
     assert (found.low, found.high) == pytest.approx((centre - half, centre + half), abs=1e-6)
     assert found.value == 0.8 and found.n == 10

@@ -11,11 +11,24 @@ VOID = {"input"}
 
 def sequence(**changes):
     trace = SimpleNamespace(
-        tokens=np.array([5, 6, 7, 0, -1]), text_tokens=["<b>", " 1&\n", "2", "<eos>", ""], step=np.array([0, 1, 2, 1, -1]),
-        iteration=np.array([0, 0, 1, 0, -1]), depth=np.array([0, 1, 0, 1, -1]), confidence=np.array([0.9, 0.5, 1, 0.7, -1]),
-    )  # fmt: skip
-    given = {"trace": trace, "label": "psd", "n_tokens": 3, "nfe": 2, "rows": 5, "tpf": 1.5, "stopped": "eos",
-             "prompt_text": "<script>alert(1)</script>", **changes}  # fmt: skip
+        tokens=np.array([5, 6, 7, 0, -1]),
+        text_tokens=["<b>", " 1&\n", "2", "<eos>", ""],
+        step=np.array([0, 1, 2, 1, -1]),
+        iteration=np.array([0, 0, 1, 0, -1]),
+        depth=np.array([0, 1, 0, 1, -1]),
+        confidence=np.array([0.9, 0.5, 1, 0.7, -1]),
+    )
+    given = {
+        "trace": trace,
+        "label": "psd",
+        "n_tokens": 3,
+        "nfe": 2,
+        "rows": 5,
+        "tpf": 1.5,
+        "stopped": "eos",
+        "prompt_text": "<script>alert(1)</script>",
+        **changes,
+    }
     return SimpleNamespace(**given)
 
 
@@ -44,7 +57,12 @@ def parse(text: str) -> Balance:
 def test_text_is_escaped_and_nothing_is_fetched():
     shown = trace_html(sequence())
     found = parse(shown)
-    assert "script" not in found.names and "&lt;script&gt;" in shown and "&lt;b&gt;" in shown and "1&amp;↵" in shown
+    assert (
+        "script" not in found.names
+        and "&lt;script&gt;" in shown
+        and "&lt;b&gt;" in shown
+        and "1&amp;↵" in shown
+    )
     assert not re.search(r"https?:|src=|@import|url\(", shown)
 
 

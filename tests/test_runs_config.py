@@ -22,7 +22,11 @@ GOOD = "question: why\nmodels: [m]\ntasks: [t]\ndecoders: [{decoder: greedy}]\n"
 
 
 def test_lists_multiply_out_in_order_and_repeats_count_once(tmp_path):
-    text = GOOD.replace("[{decoder: greedy}]", "[{decoder: psd, policy: [confidence, top_k], depth: [0, 3]}, {decoder: psd, depth: 3, policy: top_k}]")
+    text = GOOD.replace(
+        "[{decoder: greedy}]",
+        "[{decoder: psd, policy: [confidence, top_k], depth: [0, 3]}, {decoder: psd, depth: 3,"
+        " policy: top_k}]",
+    )
     assert write(tmp_path, text).expand() == [
         {"decoder": "psd", "policy": "confidence", "depth": 0},
         {"decoder": "psd", "policy": "confidence", "depth": 3},
@@ -36,8 +40,10 @@ def test_common_options_hold_unless_a_decoder_says_otherwise(tmp_path):
     text = text.replace("[{decoder: greedy}]", "[{decoder: greedy}, {decoder: psd, seed: [2, 3]}]")
     found = write(tmp_path, text).expand()
     assert [(one["decoder"], one["cache"], one["seed"]) for one in found] == [
-        ("greedy", "exact_block", 1), ("psd", "exact_block", 2), ("psd", "exact_block", 3),
-    ]  # fmt: skip
+        ("greedy", "exact_block", 1),
+        ("psd", "exact_block", 2),
+        ("psd", "exact_block", 3),
+    ]
 
 
 @pytest.mark.parametrize("name", names())
@@ -45,7 +51,10 @@ def test_every_committed_experiment_is_valid_and_survives_yaml(name, tmp_path):
     config = ExperimentConfig.load(name)
     assert write(tmp_path, config.to_yaml(), name) == config
     assert set(config.tasks) <= set(tasks.names())
-    concrete = [options | {"cache": "none"} if options.get("cache") == EXACT else options for options in config.expand()]
+    concrete = [
+        options | {"cache": "none"} if options.get("cache") == EXACT else options
+        for options in config.expand()
+    ]
     configs = [DecodeConfig.make(**options) for options in concrete]
     assert len({one.label for one in configs}) == len(configs)
 
@@ -57,12 +66,27 @@ def test_the_experiments_of_the_paper_are_there():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (GOOD + "typo: 1\n", "unknown key 'typo': it takes question, models, tasks, decoders, options, split"),
+        (
+            GOOD + "typo: 1\n",
+            "unknown key 'typo': it takes question, models, tasks, decoders, options, split",
+        ),
         (GOOD.replace("tasks: [t]\n", ""), "no key 'tasks'"),
         (GOOD.replace("[m]", "m"), "models of experiment 'mine' must be a list"),
-        (GOOD.replace("[t]", "[]"), "tasks of experiment 'mine' must be a list with at least one entry"),
-        (GOOD.replace("{decoder: greedy}", "greedy"), "must be a mapping with a `decoder` name, not 'greedy'"),
-        (GOOD.replace("greedy}", "greedy, only: large}"), "`only` of a decoder of experiment 'mine' must be one of bidirectional, block_causal, unshifted, not 'large'"),
+        (
+            GOOD.replace("[t]", "[]"),
+            "tasks of experiment 'mine' must be a list with at least one entry",
+        ),
+        (
+            GOOD.replace("{decoder: greedy}", "greedy"),
+            "must be a mapping with a `decoder` name, not 'greedy'",
+        ),
+        (
+            GOOD.replace("greedy}", "greedy, only: large}"),
+            (
+                "`only` of a decoder of experiment 'mine' must be one of bidirectional,"
+                " block_causal, unshifted, not 'large'"
+            ),
+        ),
         (GOOD + "options: [cache]\n", "options of experiment 'mine' must be a mapping"),
         ("[1, 2]", "must hold a mapping"),
         ("a: [", "is not readable YAML"),
@@ -94,23 +118,44 @@ def test_one_experiment_can_have_more_items_unless_a_limit_is_asked_for(tmp_path
     tier = Tier.load("odd", tmp_path)
     assert (tier.limit_of("spatial"), tier.limit_of("temporal")) == (5, 2)
     assert tier.narrow(models=("mini-ar",)).limit_of("spatial") == 5
-    for cut, name in ((Tier.load("odd:3", tmp_path), "odd:3"), (tier.narrow(limit=3), "odd:3"), (tier.narrow(limit=2), "odd:2")):
+    for cut, name in (
+        (Tier.load("odd:3", tmp_path), "odd:3"),
+        (tier.narrow(limit=3), "odd:3"),
+        (tier.narrow(limit=2), "odd:2"),
+    ):
         assert cut.name == name
         assert cut.limit_of("spatial") == cut.limit_of("temporal") == cut.limit
-    for wrong, sentence in (("{spatial: 0}", "must be a whole number"), ("[spatial]", "must give experiments a number each")):
+    for wrong, sentence in (
+        ("{spatial: 0}", "must be a whole number"),
+        ("[spatial]", "must give experiments a number each"),
+    ):
         (tmp_path / "tiers.yaml").write_text(f"odd: {{limits: {wrong}}}\n")
         with pytest.raises(UserError, match=sentence):
             Tier.load("odd", tmp_path)
 
 
 def test_one_experiment_can_have_other_tasks_unless_tasks_are_asked_for(tmp_path):
-    (tmp_path / "tiers.yaml").write_text("odd: {tasks: [mini-gsm, mini-mbpp], tasks_of: {spatial: [mini-mbpp]}}\n")
-    tier, spatial, temporal = Tier.load("odd", tmp_path), ExperimentConfig.load("spatial"), ExperimentConfig.load("temporal")
-    assert tier.apply(spatial).tasks == ("mini-mbpp",) and tier.apply(temporal).tasks == ("mini-gsm", "mini-mbpp")
+    (tmp_path / "tiers.yaml").write_text(
+        "odd: {tasks: [mini-gsm, mini-mbpp], tasks_of: {spatial: [mini-mbpp]}}\n"
+    )
+    tier, spatial, temporal = (
+        Tier.load("odd", tmp_path),
+        ExperimentConfig.load("spatial"),
+        ExperimentConfig.load("temporal"),
+    )
+    assert tier.apply(spatial).tasks == ("mini-mbpp",) and tier.apply(temporal).tasks == (
+        "mini-gsm",
+        "mini-mbpp",
+    )
     assert tier.narrow(models=("mini-ar",)).apply(spatial).tasks == ("mini-mbpp",)
     assert tier.narrow(tasks=("mini-gsm",)).apply(spatial).tasks == ("mini-gsm",)
-    assert Tier("again", **yaml.safe_load(yaml.safe_dump(tier.values()))).apply(spatial) == tier.apply(spatial)
-    for wrong, sentence in (("[spatial]", "a list of tasks each"), ("{spatial: mini-mbpp}", "tasks_of spatial of tier 'odd' must be a list")):
+    assert Tier("again", **yaml.safe_load(yaml.safe_dump(tier.values()))).apply(
+        spatial
+    ) == tier.apply(spatial)
+    for wrong, sentence in (
+        ("[spatial]", "a list of tasks each"),
+        ("{spatial: mini-mbpp}", "tasks_of spatial of tier 'odd' must be a list"),
+    ):
         (tmp_path / "tiers.yaml").write_text(f"odd: {{tasks_of: {wrong}}}\n")
         with pytest.raises(UserError, match=sentence):
             Tier.load("odd", tmp_path)
@@ -126,6 +171,11 @@ def test_a_tier_file_with_a_wrong_limit_is_refused(tmp_path, limit):
 def test_the_hash_depends_on_everything_that_decides_a_row_and_nothing_else():
     base = ("model", "task", "test", "data", DECODE)
     assert config_hash(*base) == config_hash(*base[:4], dict(reversed(DECODE.items())))
-    others = [("other", *base[1:]), ("model", "other", *base[2:]), (*base[:2], "train", *base[3:]), (*base[:3], "other", DECODE)]
+    others = [
+        ("other", *base[1:]),
+        ("model", "other", *base[2:]),
+        (*base[:2], "train", *base[3:]),
+        (*base[:3], "other", DECODE),
+    ]
     others += [(*base[:4], DecodeConfig.make("psd", depth=5).to_dict())]
     assert len({config_hash(*one) for one in [base, *others]}) == 6

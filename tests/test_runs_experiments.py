@@ -45,12 +45,27 @@ def test_rows_are_what_decoding_alone_gives(tmp_path, toy_task, tiny_model):
     frame = run(toy.CONFIG, 20, tmp_path, loader=lambda name: tiny_model)
     assert list(frame.columns) == FIELDS
     assert len(frame) == 3 * 20
-    assert frame.groupby("label").example_id.apply(list).map(lambda ids: ids == [f"toy/{i}" for i in range(20)]).all()
+    assert (
+        frame.groupby("label")
+        .example_id.apply(list)
+        .map(lambda ids: ids == [f"toy/{i}" for i in range(20)])
+        .all()
+    )
     examples = {example.id: example for example in toy_task.load("test", 20)}
     for one in frame[frame.example_id.isin(["toy/0", "toy/13"])].to_dict("records"):
-        options = {"decoder": "greedy"} if one["decoder"] == "greedy" else {"threshold": 0.5, "depth": one["decode"]["builder"].get("depth", 0)}
-        alone = psd_lib.generate(tiny_model, examples[one["example_id"]].prompt, gen_length=12, **options)[0]
-        assert (one["completion"], one["tokens"], one["nfe"]) == (alone.text, alone.n_tokens, alone.nfe)
+        options = (
+            {"decoder": "greedy"}
+            if one["decoder"] == "greedy"
+            else {"threshold": 0.5, "depth": one["decode"]["builder"].get("depth", 0)}
+        )
+        alone = psd_lib.generate(
+            tiny_model, examples[one["example_id"]].prompt, gen_length=12, **options
+        )[0]
+        assert (one["completion"], one["tokens"], one["nfe"]) == (
+            alone.text,
+            alone.n_tokens,
+            alone.nfe,
+        )
         assert one["token_ids_hash"] == digest(alone.tokens)
         assert sum(one["step_stats"]["committed"]) >= alone.n_tokens
         assert one["correct"] == ("w5" in alone.text.split())
@@ -58,11 +73,17 @@ def test_rows_are_what_decoding_alone_gives(tmp_path, toy_task, tiny_model):
     assert frame.attrs["conflicts"] == 0
 
 
-def test_a_second_run_decodes_nothing_and_a_longer_one_only_the_rest(tmp_path, toy_task, tiny_model, monkeypatch):
+def test_a_second_run_decodes_nothing_and_a_longer_one_only_the_rest(
+    tmp_path, toy_task, tiny_model, monkeypatch
+):
     first = run(toy.CONFIG, 5, tmp_path, loader=lambda name: tiny_model)
     asked = []
     generate = psd_lib.generate
-    monkeypatch.setattr(psd_lib, "generate", lambda model, prompts, **o: asked.extend(prompts) or generate(model, prompts, **o))
+    monkeypatch.setattr(
+        psd_lib,
+        "generate",
+        lambda model, prompts, **o: asked.extend(prompts) or generate(model, prompts, **o),
+    )
     again = run(toy.CONFIG, 5, tmp_path, loader=lambda name: tiny_model)
     assert not asked
     assert again.equals(first)
@@ -82,17 +103,25 @@ def test_another_model_or_other_data_decodes_anew(tmp_path, toy_task, tiny_model
     assert not (hashes[0] & hashes[1] or hashes[0] & hashes[2])
 
 
-def test_another_judge_or_draft_model_of_the_same_name_is_another_config(tmp_path, toy_task, tiny_model):
+def test_another_judge_or_draft_model_of_the_same_name_is_another_config(
+    tmp_path, toy_task, tiny_model
+):
     folder = tmp_path / "second"
     shutil.copytree(paths.MODELS / "mini-ar", folder)
     examples = toy_task.load("test", 2)
 
     def named(decoder, **options):
-        return Unit(loaded(tiny_model), toy_task, "test", DecodeConfig.make(decoder, **options), examples)
+        return Unit(
+            loaded(tiny_model), toy_task, "test", DecodeConfig.make(decoder, **options), examples
+        )
 
     chosen = {"apd": {"judge": str(folder)}, "simsd": {"draft": str(folder)}, "greedy": {}}
     before = {decoder: named(decoder, **options) for decoder, options in chosen.items()}
-    assert before["apd"].describe()["second_fingerprint"] == before["simsd"].second == source(str(folder)).fingerprint
+    assert (
+        before["apd"].describe()["second_fingerprint"]
+        == before["simsd"].second
+        == source(str(folder)).fingerprint
+    )
     hashes = {decoder: unit.hash for decoder, unit in before.items()}
     shutil.copy(paths.MODELS / "mini-sdar" / "model.safetensors", folder / "model.safetensors")
     after = {decoder: named(decoder, **options).hash for decoder, options in chosen.items()}
@@ -100,7 +129,11 @@ def test_another_judge_or_draft_model_of_the_same_name_is_another_config(tmp_pat
 
 
 def test_a_killed_run_resumes_and_keeps_every_row_it_had(tmp_path, toy_task, tiny_model):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(toy.__file__).parent), *sys.path]), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(toy.__file__).parent), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
     process = subprocess.Popen([sys.executable, toy.__file__, str(tmp_path)], env=environment)
     results = tmp_path / "results"
     deadline = time.monotonic() + 120
@@ -137,7 +170,9 @@ def test_damage_stops_the_run_before_it_decodes_and_deletes_nothing(tmp_path, to
 
 
 def test_scores_are_a_function_of_rows(tmp_path, toy_task, tiny_model):
-    rows = list(collect(toy.CONFIG, Tier("toy", 6), tmp_path, loader=lambda name: tiny_model).rows.values())
+    rows = list(
+        collect(toy.CONFIG, Tier("toy", 6), tmp_path, loader=lambda name: tiny_model).rows.values()
+    )
     assert rescore(rows, toy_task, toy_task.load("test")) == rows
 
 
@@ -146,11 +181,16 @@ def test_calls_of_a_second_model_are_in_the_rows(tmp_path, toy_task, tiny_model)
     from psd_lib.testing import tiny_model as make
 
     judge = save_checkpoint(make(1, block_length=1, family="qwen3"), tmp_path / "judge")
-    config = replace(toy.CONFIG, decoders=({"decoder": "greedy"}, {"decoder": "apd", "judge": str(judge)}))
+    config = replace(
+        toy.CONFIG, decoders=({"decoder": "greedy"}, {"decoder": "apd", "judge": str(judge)})
+    )
     frame = run(config, 3, tmp_path, loader=lambda name: tiny_model)
     alone, judged = frame[frame.decoder == "greedy"], frame[frame.decoder == "apd"]
     assert list(alone.second_nfe) == list(alone.second_query_tokens) == [0] * 3
-    assert list(judged.second_nfe) == list(judged.nfe) and (judged.second_query_tokens > judged.second_nfe).all()
+    assert (
+        list(judged.second_nfe) == list(judged.nfe)
+        and (judged.second_query_tokens > judged.second_nfe).all()
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,13 +199,21 @@ def test_calls_of_a_second_model_are_in_the_rows(tmp_path, toy_task, tiny_model)
         ({"tasks": ("maths",)}, "maths"),
         ({"decoders": ({"decoder": "spiffi"},)}, "unknown decoder 'spiffi'"),
         ({"decoders": ({"decoder": "psd", "policy": "entropic"},)}, "unknown policy 'entropic'"),
-        ({"decoders": ({"decoder": "psd", "threshold": 1.5},)}, "threshold must be a number between 0 and 1"),
-        ({"decoders": ({"decoder": "psd", "depth": -1},)}, "depth must be a whole number of at least 0"),
+        (
+            {"decoders": ({"decoder": "psd", "threshold": 1.5},)},
+            "threshold must be a number between 0 and 1",
+        ),
+        (
+            {"decoders": ({"decoder": "psd", "depth": -1},)},
+            "depth must be a whole number of at least 0",
+        ),
         ({"decoders": ({"decoder": "greedy", "treshold": 1},)}, "'treshold'"),
         ({"split": "exam"}, "exam"),
     ],
 )
-def test_bad_experiments_are_refused_before_anything_is_written(tmp_path, toy_task, tiny_model, change, sentence):
+def test_bad_experiments_are_refused_before_anything_is_written(
+    tmp_path, toy_task, tiny_model, change, sentence
+):
     config = ExperimentConfig(**{**toy.CONFIG.__dict__, **change})
     with pytest.raises(UserError, match=sentence):
         run(config, 3, tmp_path / "results", loader=lambda name: tiny_model)

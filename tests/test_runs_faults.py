@@ -1,4 +1,6 @@
-"""What a run survives: too little memory, items that crash, judges that fail or change, full disks, interrupts."""
+"""What a run survives: too little memory, items that crash, judges that fail or change, full disks,
+interrupts.
+"""
 
 import errno
 from dataclasses import replace
@@ -30,7 +32,9 @@ def model(tmp_path, monkeypatch, tiny_model):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """Let a test decide what one call of `generate` does with a batch before it decodes it; notes the batch sizes."""
+    """Let a test decide what one call of `generate` does with a batch before it decodes it; notes
+    the batch sizes.
+    """
     generate, sizes, before = psd_lib.generate, [], []
 
     def called(model, prompts, **options):
@@ -58,7 +62,9 @@ def test_too_little_memory_halves_the_batch_for_good_and_changes_no_row(tmp_path
 
     before.append(limited)
     cut = run(ONE, 40, tmp_path / "b", loader=lambda name: model)
-    assert sizes == [4] * 10  # 16 and 8 were tried once each; the last 8 examples came as two batches of 4 too
+    assert (
+        sizes == [4] * 10
+    )  # 16 and 8 were tried once each; the last 8 examples came as two batches of 4 too
     kept = ["config_hash", "example_id", "completion", "token_ids_hash", "correct", "nfe", "rows"]
     assert cut[kept].equals(whole[kept])
 
@@ -68,7 +74,9 @@ def poison(prompts, word="w2 w3 w4"):
         raise IndexError("index 7 is\nout of range")
 
 
-def test_an_item_that_crashes_is_recorded_reported_retried_and_never_a_zero(tmp_path, model, decoded, capsys):
+def test_an_item_that_crashes_is_recorded_reported_retried_and_never_a_zero(
+    tmp_path, model, decoded, capsys
+):
     before, _ = decoded
     before.append(poison)
     frame = run(ONE, 12, tmp_path, loader=lambda name: model)
@@ -76,8 +84,12 @@ def test_an_item_that_crashes_is_recorded_reported_retried_and_never_a_zero(tmp_
     prompts = {example.id: example.prompt for example in tasks.get("toy").load("test", 12)}
     assert missing == {name for name, prompt in prompts.items() if prompt == "w2 w3 w4"} != set()
     assert {record["example_id"] for record in frame.attrs["crashes"]} == missing
-    assert {record["crash"] for record in frame.attrs["crashes"]} == {"IndexError: index 7 is out of range"}
-    assert all("correct" not in record and record["label"] == "greedy" for record in frame.attrs["crashes"])
+    assert {record["crash"] for record in frame.attrs["crashes"]} == {
+        "IndexError: index 7 is out of range"
+    }
+    assert all(
+        "correct" not in record and record["label"] == "greedy" for record in frame.attrs["crashes"]
+    )
     said = capsys.readouterr().err
     assert f"warning: {len(missing)} items could not be decoded" in said
     assert "the next run tries them again" in said
@@ -91,7 +103,9 @@ def test_an_item_that_crashes_is_recorded_reported_retried_and_never_a_zero(tmp_
 def test_one_crash_after_the_other_stops_the_run(tmp_path, model, decoded):
     before, _ = decoded
     before.append(lambda prompts: 1 / 0)
-    with pytest.raises(UserError, match="5 items in a row could not be decoded with greedy.*ZeroDivisionError"):
+    with pytest.raises(
+        UserError, match="5 items in a row could not be decoded with greedy.*ZeroDivisionError"
+    ):
         run(ONE, 40, tmp_path, loader=lambda name: model)
     found = contents(tmp_path)
     assert (len(found.rows), len(found.crashes)) == (0, 5)
@@ -117,7 +131,9 @@ def test_an_interrupt_loses_the_batch_in_flight_only(tmp_path, model, decoded):
     assert len(contents(tmp_path).rows) == 32
 
 
-def test_rows_whose_judge_failed_are_judged_again_and_not_decoded_again(tmp_path, model, decoded, monkeypatch):
+def test_rows_whose_judge_failed_are_judged_again_and_not_decoded_again(
+    tmp_path, model, decoded, monkeypatch
+):
     before, sizes = decoded
     broken = replace(toy.TOY, judge=lambda completion, example: Score(None, None, "infra"))
     monkeypatch.setitem(tasks._TASKS, "toy", broken)
@@ -138,7 +154,9 @@ def test_another_version_of_the_post_processing_judges_again(tmp_path, model, de
         version = "strip 2"
 
     run(ONE, 4, tmp_path, loader=lambda name: model)
-    newer = Versioned(*(getattr(toy.TOY, name) for name in ("name", "description", "gen_length", "judge")))
+    newer = Versioned(
+        *(getattr(toy.TOY, name) for name in ("name", "description", "gen_length", "judge"))
+    )
     monkeypatch.setitem(tasks._TASKS, "toy", newer)
     calls = len(decoded[1])
     frame = run(ONE, 4, tmp_path, loader=lambda name: model)
@@ -147,7 +165,13 @@ def test_another_version_of_the_post_processing_judges_again(tmp_path, model, de
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_what_there_is(tmp_path, model, monkeypatch):
-    unit = Unit(loaded(model), tasks.get("toy"), "test", DecodeConfig.make("greedy", gen_length=12), tasks.get("toy").load("test", 4))
+    unit = Unit(
+        loaded(model),
+        tasks.get("toy"),
+        "test",
+        DecodeConfig.make("greedy", gen_length=12),
+        tasks.get("toy").load("test", 4),
+    )
     first, second = unit.batches(read(tmp_path), size=2)
     with Attempt(tmp_path, {}) as attempt:
         first.run(attempt, Pace())
@@ -174,7 +198,16 @@ def test_sampling_does_not_depend_on_the_batch(tmp_path, model, decoded):
 def test_the_cache_called_exact_is_the_fastest_exact_one_of_each_family(tmp_path, model):
     from psd_lib.testing import tiny_model
 
-    config = ExperimentConfig("exact", "q", ("causal", "bidirectional"), ("toy",), ({"decoder": "greedy"},), {"cache": "exact"})
+    config = ExperimentConfig(
+        "exact",
+        "q",
+        ("causal", "bidirectional"),
+        ("toy",),
+        ({"decoder": "greedy"},),
+        {"cache": "exact"},
+    )
     models = {"causal": model, "bidirectional": tiny_model(3, sees_future=True)}
     frame = run(config, 2, tmp_path, loader=models.get)
-    assert [decode["cache"]["name"] for decode in frame.decode] == ["exact_block"] * 2 + ["none"] * 2
+    assert [decode["cache"]["name"] for decode in frame.decode] == ["exact_block"] * 2 + [
+        "none"
+    ] * 2

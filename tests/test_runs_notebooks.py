@@ -11,13 +11,21 @@ from psd_lib import paths
 from psd_lib.runs import Tier, notebooks, reproduce as job
 from psd_lib.runs.parallel import spread
 
-PARAMETERS = 'TIER: str = "smoke"\nN: int = 3\nSHARE: float = 0.5\nFAST: bool = True\nMANY: list[int] = [1]\nLOOSE = 1'
+PARAMETERS = (
+    'TIER: str = "smoke"\nN: int = 3\nSHARE: float = 0.5\nFAST: bool = True\nMANY: list[int] ='
+    " [1]\nLOOSE = 1"
+)
 
 
 def notebook(folder, *cells, name="10_one"):
     path = folder / f"{name}.ipynb"
-    found = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), *[new_code_cell(cell) for cell in cells]]
-    book = new_notebook(cells=found, metadata={"kernelspec": notebooks.KERNEL, "language_info": {"name": "python"}})
+    found = [
+        new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+        *[new_code_cell(cell) for cell in cells],
+    ]
+    book = new_notebook(
+        cells=found, metadata={"kernelspec": notebooks.KERNEL, "language_info": {"name": "python"}}
+    )
     nbformat.write(book, path)
     return path
 
@@ -44,7 +52,9 @@ def test_misspelt_and_mistyped_parameters_are_refused(tmp_path, parameters, sent
 
 
 def test_declared_parameters_of_their_type_are_accepted(tmp_path):
-    notebooks.check(notebook(tmp_path), {"TIER": "mini", "N": 4, "SHARE": 1, "FAST": False, "MANY": [2]})
+    notebooks.check(
+        notebook(tmp_path), {"TIER": "mini", "N": 4, "SHARE": 1, "FAST": False, "MANY": [2]}
+    )
 
 
 def test_notebooks_are_found_by_name_in_order(tmp_path):
@@ -58,8 +68,14 @@ def test_notebooks_are_found_by_name_in_order(tmp_path):
 
 
 def test_an_executed_copy_has_results_and_nothing_of_the_machine(tmp_path):
-    cell = "from pathlib import Path\nfrom psd_lib import paths\nfrom psd_lib.progress import progress\n"
-    cell += "for _ in progress(range(3), label='work'): pass\nprint(N, Path.cwd().name, paths.ROOT / 'figures')"
+    cell = (
+        "from pathlib import Path\nfrom psd_lib import paths\nfrom psd_lib.progress import"
+        " progress\n"
+    )
+    cell += (
+        "for _ in progress(range(3), label='work'): pass\nprint(N, Path.cwd().name, paths.ROOT /"
+        " 'figures')"
+    )
     output, lines = tmp_path / "out" / "10_one.ipynb", []
     before = dict(os.environ)
     notebooks.execute(notebook(tmp_path, cell), output, {"N": 7}, lines.append)
@@ -79,31 +95,47 @@ def test_a_failing_cell_is_one_sentence_and_leaves_the_last_good_copy(tmp_path):
     output = tmp_path / "out" / "10_one.ipynb"
     notebooks.execute(notebook(tmp_path, "print(1)"), output, {}, print)
     good = output.read_text()
-    with pytest.raises(UserError, match=r"10_one.ipynb failed with KeyError: 'lost'; the traceback is in .*failed.ipynb"):
+    with pytest.raises(
+        UserError,
+        match=r"10_one.ipynb failed with KeyError: 'lost'; the traceback is in .*failed.ipynb",
+    ):
         notebooks.execute(notebook(tmp_path, "{}['lost']"), output, {}, print)
     assert output.read_text() == good
     assert "Traceback" in output.with_suffix(".failed.ipynb").read_text()
 
 
-def test_two_notebooks_run_at_once_in_single_threaded_processes_and_report_what_they_do(tmp_path, capfd, monkeypatch):
+def test_two_notebooks_run_at_once_in_single_threaded_processes_and_report_what_they_do(
+    tmp_path, capfd, monkeypatch
+):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    cell = "import os\nfrom psd_lib.progress import progress\nfor _ in progress(range(1), label=f'work {N}'): pass\n"
+    cell = (
+        "import os\nfrom psd_lib.progress import progress\nfor _ in progress(range(1), label=f'work"
+        " {N}'): pass\n"
+    )
     calls = []
     for n in (1, 2):
-        path = notebook(tmp_path, cell + "print(N, os.environ['OMP_NUM_THREADS'])", name=f"{n}0_one")
+        path = notebook(
+            tmp_path, cell + "print(N, os.environ['OMP_NUM_THREADS'])", name=f"{n}0_one"
+        )
         calls.append((path, tmp_path / "out" / path.name, {"N": n}))
     before = dict(os.environ)
     spread(notebooks.execute, calls, 2, "notebooks")
     assert dict(os.environ) == before
-    printed = [nbformat.read(output, as_version=4).cells[-1].outputs[0].text for _, output, _ in calls]
+    printed = [
+        nbformat.read(output, as_version=4).cells[-1].outputs[0].text for _, output, _ in calls
+    ]
     assert printed == ["1 1\n", "2 1\n"]
     said = capfd.readouterr().err
     assert "work 1: 1/1" in said and "work 2: 1/1" in said
 
 
 def test_a_failing_notebook_among_several_is_one_sentence(tmp_path):
-    calls = [(notebook(tmp_path, "{}['lost']", name="10_one"), tmp_path / "out" / "10_one.ipynb", {})]
-    calls.append((notebook(tmp_path, "print(1)", name="20_two"), tmp_path / "out" / "20_two.ipynb", {}))
+    calls = [
+        (notebook(tmp_path, "{}['lost']", name="10_one"), tmp_path / "out" / "10_one.ipynb", {})
+    ]
+    calls.append(
+        (notebook(tmp_path, "print(1)", name="20_two"), tmp_path / "out" / "20_two.ipynb", {})
+    )
     with pytest.raises(UserError, match=r"10_one.ipynb failed with KeyError: 'lost'"):
         spread(notebooks.execute, calls, 2, "notebooks")
 
@@ -141,6 +173,10 @@ def test_the_job_leaves_sources_alone_unless_told_to_refresh_them(tmp_path, monk
 
 def test_a_comparison_counts_equal_completions():
     rows = {("c", str(i)): {"token_ids_hash": str(i)} for i in range(4)}
-    before = {("c", "0"): {"token_ids_hash": "0"}, ("c", "1"): {"token_ids_hash": "other"}, ("d", "0"): {"token_ids_hash": "0"}}
+    before = {
+        ("c", "0"): {"token_ids_hash": "0"},
+        ("c", "1"): {"token_ids_hash": "other"},
+        ("d", "0"): {"token_ids_hash": "0"},
+    }
     assert job.compare(rows, before).startswith("1 of 2 completions")
     assert job.compare(rows, {}).startswith("no row was published before")

@@ -1,4 +1,6 @@
-"""Tier paper from end to end on tiny checkpoints in the released shapes, and what it says where something is missing."""
+"""Tier paper from end to end on tiny checkpoints in the released shapes, and what it says where
+something is missing.
+"""
 
 import json
 import shutil
@@ -13,7 +15,9 @@ from psd_lib.runs import ExperimentConfig, Tier, checks, estimate
 from psd_lib.runs import reproduce as job
 from psd_lib.runs.store import read_published
 
-pytestmark = pytest.mark.filterwarnings("ignore:gsm8k test has 2 rows")  # made up here, and said so by the loader
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:gsm8k test has 2 rows"
+)  # made up here, and said so by the loader
 ROWS = [
     {"question": "w3 w4 w5 ?", "answer": "w6 w7\n#### 12"},
     {"question": "w8 w9 ?", "answer": "w5\n#### 7"},
@@ -29,12 +33,16 @@ def made(tmp_path_factory):
     for name, family in (("tiny-llada", "llada"), ("tiny-dream", "Dream"), ("tiny-sdar", "sdar")):
         one = save_checkpoint(tiny_model(7, family=family), folder / name)
         config = json.loads((one / "config.json").read_text())
-        longer = {key: 4096 for key in ("max_sequence_length", "max_position_embeddings") if key in config}
+        longer = {
+            key: 4096 for key in ("max_sequence_length", "max_position_embeddings") if key in config
+        }
         (one / "config.json").write_text(json.dumps(config | longer))
         tokenizer = json.loads((one / "tokenizer_config.json").read_text())
         (one / "tokenizer_config.json").write_text(json.dumps(tokenizer | {"bos_token": "w3"}))
     (folder / "data" / "gsm8k").mkdir(parents=True)
-    (folder / "data" / "gsm8k" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (folder / "data" / "gsm8k" / "test.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in ROWS)
+    )
     return folder
 
 
@@ -49,16 +57,38 @@ def home(made, tmp_path, monkeypatch):
 def tier(home, **changes):
     models = [str(home / name) for name in ("tiny-llada", "tiny-dream", "tiny-sdar")]
     paper = replace(Tier.load("paper"), experiments=None)
-    return paper.narrow(models=models, tasks=("gsm8k",), profile="psd-512:cot", data_dir=str(home / "data"), dtype="float32", **changes)
+    return paper.narrow(
+        models=models,
+        tasks=("gsm8k",),
+        profile="psd-512:cot",
+        data_dir=str(home / "data"),
+        dtype="float32",
+        **changes,
+    )
 
 
-TWO = ExperimentConfig("two", "q", ("m",), ("t",), ({"decoder": "greedy"}, {"decoder": "psd", "depth": 1}), {"cache": "exact", "gen_length": 32})
+TWO = ExperimentConfig(
+    "two",
+    "q",
+    ("m",),
+    ("t",),
+    ({"decoder": "greedy"}, {"decoder": "psd", "depth": 1}),
+    {"cache": "exact", "gen_length": 32},
+)
 
 
 def test_what_is_decoded_comes_from_the_experiments_and_what_it_runs_on_from_the_tier():
     paper = Tier.load("paper")
-    assert paper.models == ("GSAI-ML/LLaDA-1.5", "Dream-org/Dream-v0-Base-7B", "openpangu/openPangu-7B-Diffusion-Base")
-    assert (paper.tasks, paper.profile, paper.limit) == (("gsm8k", "humaneval", "mbpp"), "psd-512", None)
+    assert paper.models == (
+        "GSAI-ML/LLaDA-1.5",
+        "Dream-org/Dream-v0-Base-7B",
+        "openpangu/openPangu-7B-Diffusion-Base",
+    )
+    assert (paper.tasks, paper.profile, paper.limit) == (
+        ("gsm8k", "humaneval", "mbpp"),
+        "psd-512",
+        None,
+    )
     for name in ("spatial", "temporal", "combined"):
         own, applied = ExperimentConfig.load(name), paper.apply(ExperimentConfig.load(name))
         assert applied.decoders is own.decoders or applied.decoders == own.decoders
@@ -82,13 +112,17 @@ def test_a_narrowed_tier_has_a_folder_of_its_own_and_is_found_there(home):
     assert not mini.folder.exists()
 
 
-@pytest.mark.parametrize("changes", [{"models": ()}, {"tasks": "gsm8k"}, {"limit": 0}, {"models": [1]}])
+@pytest.mark.parametrize(
+    "changes", [{"models": ()}, {"tasks": "gsm8k"}, {"limit": 0}, {"models": [1]}]
+)
 def test_impossible_narrowings_are_refused(changes):
     with pytest.raises(UserError, match="of tier 'mini(@......|:0)?' must be"):
         Tier.load("mini").narrow(**changes)
 
 
-def test_without_a_gpu_or_weights_it_says_what_is_missing_in_one_sentence(monkeypatch, capsys, tmp_path):
+def test_without_a_gpu_or_weights_it_says_what_is_missing_in_one_sentence(
+    monkeypatch, capsys, tmp_path
+):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("PSD_DATA_DIR", str(tmp_path))
@@ -97,8 +131,15 @@ def test_without_a_gpu_or_weights_it_says_what_is_missing_in_one_sentence(monkey
     assert cli.main(["reproduce", "--tier", "paper"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    for part in ("there is no GPU", "at least 24 GB", "GSAI-ML/LLaDA-1.5 (revision main) is not in the local cache",
-                 "openpangu/openPangu-7B-Diffusion-Base", "--models", "or give a folder", "gsm8k is not in"):  # fmt: skip
+    for part in (
+        "there is no GPU",
+        "at least 24 GB",
+        "GSAI-ML/LLaDA-1.5 (revision main) is not in the local cache",
+        "openpangu/openPangu-7B-Diffusion-Base",
+        "--models",
+        "or give a folder",
+        "gsm8k is not in",
+    ):
         assert part in said
     assert not (tmp_path / "results").exists()
 
@@ -107,15 +148,23 @@ def test_a_large_checkpoint_needs_a_gpu_and_a_small_one_does_not(home, monkeypat
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     checks.check(tier(home), [tier(home).apply(TWO)])
     monkeypatch.setattr(checks, "SMALL", 1)
-    with pytest.raises(UserError, match="tier paper@...... cannot run here: there is no GPU .*tiny-llada"):
+    with pytest.raises(
+        UserError, match="tier paper@...... cannot run here: there is no GPU .*tiny-llada"
+    ):
         checks.check(tier(home), [tier(home).apply(TWO)])
 
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda home: (home / "tiny-dream" / "model.safetensors").unlink(), "tiny-dream holds no checkpoint"),
-        (lambda home: (home / "data" / "gsm8k" / "test.jsonl").unlink(), "gsm8k is not in .*data: gsm8k/test.jsonl"),
+        (
+            lambda home: (home / "tiny-dream" / "model.safetensors").unlink(),
+            "tiny-dream holds no checkpoint",
+        ),
+        (
+            lambda home: (home / "data" / "gsm8k" / "test.jsonl").unlink(),
+            "gsm8k is not in .*data: gsm8k/test.jsonl",
+        ),
     ],
     ids=["no weights", "no data"],
 )
@@ -127,19 +176,32 @@ def test_missing_weights_and_data_are_named_before_anything_is_decoded(home, dam
 
 def test_a_full_disk_is_named_before_anything_is_decoded(home, monkeypatch):
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
-    with pytest.raises(UserError, match="rows may need .* GiB and .* has 0.0 GiB free: make room or use --limit"):
+    with pytest.raises(
+        UserError, match="rows may need .* GiB and .* has 0.0 GiB free: make room or use --limit"
+    ):
         checks.check(tier(home), [tier(home).apply(TWO)])
 
 
 def test_the_whole_path_on_three_released_shapes(home, monkeypatch, capsys):
-    """Checks, estimate, decoding, rows and a notebook's table, on LLaDA's, Dream's and SDAR's names and configs."""
+    """Checks, estimate, decoding, rows and a notebook's table, on LLaDA's, Dream's and SDAR's names
+    and configs.
+    """
     import nbformat
     from nbformat.v4 import new_code_cell, new_notebook
 
     book = home / "notebooks" / "10_two.ipynb"
     book.parent.mkdir()
-    cells = [new_code_cell('TIER: str = "smoke"', metadata={"tags": ["parameters"]}), new_code_cell('TIER, "two"')]
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": job.notebooks.KERNEL, "language_info": {"name": "python"}}), book)
+    cells = [
+        new_code_cell('TIER: str = "smoke"', metadata={"tags": ["parameters"]}),
+        new_code_cell('TIER, "two"'),
+    ]
+    nbformat.write(
+        new_notebook(
+            cells=cells,
+            metadata={"kernelspec": job.notebooks.KERNEL, "language_info": {"name": "python"}},
+        ),
+        book,
+    )
     monkeypatch.setattr(job.notebooks, "NOTEBOOKS", book.parent)
     monkeypatch.setattr(job, "names", lambda: ["two"])
     monkeypatch.setattr(ExperimentConfig, "load", classmethod(lambda cls, name: TWO))
@@ -149,13 +211,20 @@ def test_the_whole_path_on_three_released_shapes(home, monkeypatch, capsys):
     assert "cost estimate on" in said
     costs = json.loads((chosen.folder / estimate.FILE).read_text())
     assert len(costs) == 3 * 2
-    assert all(0 < cost["hours"] <= cost["most_hours"] and cost["items"] == 1 and cost["ms"] > 0 for cost in costs)
+    assert all(
+        0 < cost["hours"] <= cost["most_hours"] and cost["items"] == 1 and cost["ms"] > 0
+        for cost in costs
+    )
     contents = read_published(chosen.folder / job.PUBLISHED)
     assert f"6 rows in {chosen.folder / job.PUBLISHED}" in written
     rows = list(contents.rows.values())
-    assert {(row["model"], row["model_family"], row["decode"]["cache"]["name"]) for row in rows} == {
-        ("tiny-llada", "llada", "none"), ("tiny-dream", "Dream", "none"), ("tiny-sdar", "sdar", "exact_block"),
-    }  # fmt: skip
+    assert {
+        (row["model"], row["model_family"], row["decode"]["cache"]["name"]) for row in rows
+    } == {
+        ("tiny-llada", "llada", "none"),
+        ("tiny-dream", "Dream", "none"),
+        ("tiny-sdar", "sdar", "exact_block"),
+    }
     for row in rows:
         assert (row["task"], row["profile"], row["dtype"]) == ("gsm8k", "psd-512:cot", "float32")
         assert (row["decode"]["block_length"], row["decode"]["gen_length"]) == (32, 32)
@@ -165,6 +234,11 @@ def test_the_whole_path_on_three_released_shapes(home, monkeypatch, capsys):
     assert (chosen.folder / "notebooks" / book.name).is_file()
     # drafts are exact: psd's tokens are its policy's, and a second run decodes nothing
     monkeypatch.setattr("psd_lib.generate", None)
-    assert job.compare(contents.rows, contents.rows) == "6 of 6 completions equal the published ones token for token"
-    assert estimate.estimate(chosen, [chosen.apply(TWO)]) == "cost estimate: nothing is left to decode"
+    assert (
+        job.compare(contents.rows, contents.rows)
+        == "6 of 6 completions equal the published ones token for token"
+    )
+    assert (
+        estimate.estimate(chosen, [chosen.apply(TWO)]) == "cost estimate: nothing is left to decode"
+    )
     assert job.reproduce(chosen, dry_run=True)[0].startswith("nothing was decoded")

@@ -1,4 +1,6 @@
-"""Several processes decode what one would, and decoders stand in experiments of the models that they fit."""
+"""Several processes decode what one would, and decoders stand in experiments of the models that
+they fit.
+"""
 
 import os
 import subprocess
@@ -42,21 +44,36 @@ def project(tmp_path):
 
 def test_two_processes_decode_what_one_does(project):
     environment = {**os.environ, "PSD_HOME": str(project), "PYTHONPATH": str(paths.ROOT)}
-    subprocess.run([sys.executable, project / "script.py"], env=environment, check=True, timeout=300)
-    config, written = ExperimentConfig.load("mine", project / "data" / "configs"), project / "data" / "results"
+    subprocess.run(
+        [sys.executable, project / "script.py"], env=environment, check=True, timeout=300
+    )
+    config, written = (
+        ExperimentConfig.load("mine", project / "data" / "configs"),
+        project / "data" / "results",
+    )
     files = sorted(written.glob("rows/*/*/*.jsonl"))
-    assert len(files) == 4  # a model on a task is decoded by one process, however many experiments want it
+    assert (
+        len(files) == 4
+    )  # a model on a task is decoded by one process, however many experiments want it
     found = collect(config, Tier("two", 2), written)
     assert sorted(written.glob("rows/*/*/*.jsonl")) == files
     alone = collect(config, Tier("two", 2), project / "alone")
     assert found.rows.keys() == alone.rows.keys() and len(found.rows) == 8
-    assert all(row["token_ids_hash"] == alone.rows[key]["token_ids_hash"] for key, row in found.rows.items())
+    assert all(
+        row["token_ids_hash"] == alone.rows[key]["token_ids_hash"]
+        for key, row in found.rows.items()
+    )
 
 
 def test_workers_end_with_a_parent_that_is_killed(project):
     endless = CONFIG.replace("gen_length: 12", "gen_length: 128")
     (project / "data" / "configs" / "mine.yaml").write_text(endless)
-    environment = {**os.environ, "PSD_HOME": str(project), "PYTHONPATH": str(paths.ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PSD_HOME": str(project),
+        "PYTHONPATH": str(paths.ROOT),
+        "OMP_NUM_THREADS": "1",
+    }
     (project / "script.py").write_text(SCRIPT.replace('Tier("two", 2)', 'Tier("many", 400)'))
     parent = subprocess.Popen([sys.executable, project / "script.py"], env=environment)
     try:
@@ -88,10 +105,16 @@ def wait_for(condition, seconds):
 
 
 def test_only_small_models_share_the_cores():
-    config = ExperimentConfig("mine", "?", ("mini-sdar", "mini-ar"), ("mini-gsm",), ({"decoder": "greedy"},))
-    large = ExperimentConfig("mine", "?", ("mini-sdar", "GSAI-ML/LLaDA-1.5"), ("mini-gsm",), ({"decoder": "greedy"},))
+    config = ExperimentConfig(
+        "mine", "?", ("mini-sdar", "mini-ar"), ("mini-gsm",), ({"decoder": "greedy"},)
+    )
+    large = ExperimentConfig(
+        "mine", "?", ("mini-sdar", "GSAI-ML/LLaDA-1.5"), ("mini-gsm",), ({"decoder": "greedy"},)
+    )
     assert default_workers([large]) == 1
-    assert default_workers([config]) == (1 if __import__("torch").cuda.is_available() else os.cpu_count())
+    assert default_workers([config]) == (
+        1 if __import__("torch").cuda.is_available() else os.cpu_count()
+    )
 
 
 def test_a_decoder_runs_on_the_models_that_it_fits_and_takes_their_name(tmp_path, monkeypatch):
@@ -101,9 +124,16 @@ def test_a_decoder_runs_on_the_models_that_it_fits_and_takes_their_name(tmp_path
     monkeypatch.setitem(tasks._TASKS, "toy", toy.TOY)
     toy.install(tmp_path)
     decoders = (
-        {"decoder": "greedy"}, {"decoder": "wino", "only": "bidirectional"}, {"decoder": "margin", "only": "block_causal"},
-        {"decoder": "spiffy", "builder": "calibrated", "graph": "{model}-greedy", "only": "unshifted"},
-    )  # fmt: skip
+        {"decoder": "greedy"},
+        {"decoder": "wino", "only": "bidirectional"},
+        {"decoder": "margin", "only": "block_causal"},
+        {
+            "decoder": "spiffy",
+            "builder": "calibrated",
+            "graph": "{model}-greedy",
+            "only": "unshifted",
+        },
+    )
     config = ExperimentConfig("mine", "?", ("tiny",), ("toy",), decoders)
     model = loaded(tiny_model())
     units = plan(config, model, "toy", Tier("one", 1))

@@ -1,4 +1,6 @@
-"""Where a result comes from: what counts as a change of code, and what is said where there is no checkout."""
+"""Where a result comes from: what counts as a change of code, and what is said where there is no
+checkout.
+"""
 
 import json
 import subprocess
@@ -15,14 +17,20 @@ def checkout(tmp_path, monkeypatch):
     for folder in ("psd_lib", "data/results"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "file").write_text("1")
-    for command in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first"]):
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first"],
+    ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     return tmp_path
 
 
 def test_the_block_is_json_and_names_the_commit(checkout):
     block = provenance.collect()
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True).stdout.strip()
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True
+    ).stdout.strip()
     assert block["commit"] == head
     assert block["dirty"] is False
     assert block["lock"] is None

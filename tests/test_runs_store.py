@@ -45,14 +45,19 @@ def test_torn_last_line_is_ignored_and_the_rest_intact(tmp_path, cut):
     assert path.read_bytes() == whole[:-cut]
 
 
-@pytest.mark.parametrize("damage", [b'{"config_hash": "c1", "exa', b"\0" * 50, b"[1, 2]", b"3", b"", b'{"config_hash": "c1"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [b'{"config_hash": "c1", "exa', b"\0" * 50, b"[1, 2]", b"3", b"", b'{"config_hash": "c1"}'],
+)
 def test_damage_inside_is_one_sentence_with_file_line_and_remedy(tmp_path, damage):
     path = attempt(tmp_path, row("a"), row("b"), row("c"))
     lines = path.read_bytes().splitlines()
     lines[2] = damage
     path.write_bytes(b"\n".join(lines) + b"\n")
     before = path.read_bytes()
-    with pytest.raises(UserError, match=f"{path.name} line 3 is not a result row: delete that line"):
+    with pytest.raises(
+        UserError, match=f"{path.name} line 3 is not a result row: delete that line"
+    ):
         read(tmp_path)
     assert path.read_bytes() == before
     path.write_bytes(b"\n".join(lines[:2] + lines[3:]) + b"\n")
@@ -79,7 +84,11 @@ def test_not_a_number_is_refused_rather_than_written(tmp_path):
 
 
 def test_published_rows_are_the_same_bytes_in_any_order(tmp_path):
-    rows = [row(e, model="m", task="t", label=label, provenance="p") for e in "ab" for label in ("x", "y")]
+    rows = [
+        row(e, model="m", task="t", label=label, provenance="p")
+        for e in "ab"
+        for label in ("x", "y")
+    ]
     rows = [{**one, "config_hash": one["label"]} for one in rows]
     publish(tmp_path / "rows.jsonl.gz", rows, {"p": {"commit": "abc"}, "unused": {}})
     first = (tmp_path / "rows.jsonl.gz").read_bytes()

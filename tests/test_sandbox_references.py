@@ -1,4 +1,6 @@
-"""Fidelity: on the real benchmarks every reference solution passes, and bodies that only look right fail everywhere."""
+"""Fidelity: on the real benchmarks every reference solution passes, and bodies that only look right
+fail everywhere.
+"""
 
 import ast
 import gzip
@@ -40,13 +42,25 @@ def read(*path):
 def humaneval():
     """(name, reference, tests, signatures and imports) of every item."""
     for row in read("humaneval", "HumanEval.jsonl.gz"):
-        yield (row["task_id"], row["prompt"] + row["canonical_solution"], Tests(row["test"], row["entry_point"], row["prompt"]), [row["entry_point"]])
+        yield (
+            row["task_id"],
+            row["prompt"] + row["canonical_solution"],
+            Tests(row["test"], row["entry_point"], row["prompt"]),
+            [row["entry_point"]],
+        )
 
 
 def mbpp():
     for row in read("mbpp", "mbpp.jsonl.gz"):
-        defined = [node.name for node in ast.parse(row["code"]).body if isinstance(node, ast.FunctionDef)]
-        yield (f"MBPP/{row['task_id']}", row["code"], Tests("\n".join(row["test_list"]), None, row["test_setup_code"]), defined)
+        defined = [
+            node.name for node in ast.parse(row["code"]).body if isinstance(node, ast.FunctionDef)
+        ]
+        yield (
+            f"MBPP/{row['task_id']}",
+            row["code"],
+            Tests("\n".join(row["test_list"]), None, row["test_setup_code"]),
+            defined,
+        )
 
 
 def bodies(names, result):
@@ -63,14 +77,23 @@ VARIANTS = {
 def wrong_verdicts(items, variant):
     change, expected = VARIANTS[variant]
     items = list(items)
-    verdicts = check_many([(change(reference, names), tests) for _, reference, tests, names in items], limits=LIMITS)
-    return {name: verdict for (name, *_), verdict in zip(items, verdicts, strict=True) if verdict.status != expected}
+    verdicts = check_many(
+        [(change(reference, names), tests) for _, reference, tests, names in items], limits=LIMITS
+    )
+    return {
+        name: verdict
+        for (name, *_), verdict in zip(items, verdicts, strict=True)
+        if verdict.status != expected
+    }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("benchmark", ["humaneval", "mbpp"])
 def test_sample(benchmark, variant):
-    assert wrong_verdicts(list({"humaneval": humaneval, "mbpp": mbpp}[benchmark]())[::SAMPLE], variant) == {}
+    assert (
+        wrong_verdicts(list({"humaneval": humaneval, "mbpp": mbpp}[benchmark]())[::SAMPLE], variant)
+        == {}
+    )
 
 
 @pytest.mark.slow
@@ -83,7 +106,9 @@ def test_all(benchmark, variant):
 
 
 def test_items_whose_tests_reach_beyond_calls_pass():
-    """MBPP's linked trees and pairs, a tested name that is a built-in's, and a module that only the solution imports."""
+    """MBPP's linked trees and pairs, a tested name that is a built-in's, and a module that only the
+    solution imports.
+    """
     special = {"MBPP/126", "MBPP/367", "MBPP/596", "MBPP/601", "MBPP/927"}
     items = [item for item in mbpp() if item[0] in special]
     assert len(items) == len(special)

@@ -1,4 +1,6 @@
-"""SimSD: the packed mask and its leak, one round at a time against the packed row, rejection sampling, refusals."""
+"""SimSD: the packed mask and its leak, one round at a time against the packed row, rejection
+sampling, refusals.
+"""
 
 from dataclasses import replace
 
@@ -24,12 +26,28 @@ TIMES = torch.tensor([[1, 3, 2, 4]])
 
 
 def test_invariant_23_the_8_by_8_mask():
-    rows = ["10000111", "11100001", "10100101", "11110000", "00001111", "10100101", "10000111", "11100001"]
+    rows = [
+        "10000111",
+        "11100001",
+        "10100101",
+        "11110000",
+        "00001111",
+        "10100101",
+        "10000111",
+        "11100001",
+    ]
     assert packed_mask(TIMES)[0].int().tolist() == [[int(bit) for bit in row] for row in rows]
-    assert packed_mask(torch.tensor([[2, 1]]))[0].int().tolist() == [[1, 1, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+    assert packed_mask(torch.tensor([[2, 1]]))[0].int().tolist() == [
+        [1, 1, 0, 0],
+        [0, 1, 1, 0],
+        [0, 1, 1, 0],
+        [0, 0, 1, 1],
+    ]
 
 
-@pytest.mark.parametrize("order", [[1, 3, 2, 4], [1, 2, 3, 4], [4, 3, 2, 1], [2, 5, 1, 3, 4]], ids=str)
+@pytest.mark.parametrize(
+    "order", [[1, 3, 2, 4], [1, 2, 3, 4], [4, 3, 2, 1], [2, 5, 1, 3, 4]], ids=str
+)
 def test_invariant_23_every_row_sees_each_position_once(order):
     seen, width = packed_mask(torch.tensor([order]))[0], len(order)
     assert (seen[:, :width] ^ seen[:, width:]).all()
@@ -47,7 +65,9 @@ def shallow(model, layers):
 
 
 def checked_and_true(model, prompt, block, times):
-    """Logits at the mask copies of one packed row, and those of the true partial states before each reveal."""
+    """Logits at the mask copies of one packed row, and those of the true partial states before each
+    reveal.
+    """
     width = len(block)
     canvas = Canvas(model.denoiser, [prompt], width, width, True, "cpu")
     tokens, masked = canvas.window()
@@ -62,37 +82,55 @@ def checked_and_true(model, prompt, block, times):
         state = torch.where(masked & (times >= times[:, offset : offset + 1]), M, drafted)
         wanted = torch.zeros(1, 1, width, dtype=torch.bool)
         wanted[0, 0, offset] = True
-        true.append(FullForward(model.denoiser, canvas).forward(Ask(state[:, None], wanted, none, canvas.start)).logits)
+        true.append(
+            FullForward(model.denoiser, canvas)
+            .forward(Ask(state[:, None], wanted, none, canvas.start))
+            .logits
+        )
     return packed, torch.cat(true)
 
 
-@pytest.mark.parametrize("prompt", [[5, 6, 7, 8], [5, 6, 7, 8, 9]], ids=["whole-block", "known-remainder"])
+@pytest.mark.parametrize(
+    "prompt", [[5, 6, 7, 8], [5, 6, 7, 8, 9]], ids=["whole-block", "known-remainder"]
+)
 def test_invariant_23_with_one_layer_the_mask_copies_see_the_true_partial_states(prompt):
-    packed, true = checked_and_true(shallow(tiny_model(0, block_length=4), 1), prompt, [10, 11, 12, 13], [1, 3, 2, 4])
+    packed, true = checked_and_true(
+        shallow(tiny_model(0, block_length=4), 1), prompt, [10, 11, 12, 13], [1, 3, 2, 4]
+    )
     torch.testing.assert_close(packed, true, atol=1e-4, rtol=1e-4)
 
 
 def test_invariant_23_with_two_layers_the_token_under_test_leaks():
-    """Another drafted token at position 2 changes the prediction *for* position 2, which no partial state contains."""
+    """Another drafted token at position 2 changes the prediction *for* position 2, which no partial
+    state contains.
+    """
     model = tiny_model(0, block_length=4)
     packed, true = checked_and_true(model, [5, 6, 7, 8], [10, 11, 12, 13], [1, 3, 2, 4])
     other, same = checked_and_true(model, [5, 6, 7, 8], [10, 11, 20, 13], [1, 3, 2, 4])
     assert torch.equal(true[2], same[2])
     assert (packed[2] - other[2]).abs().max() > 1e-2
     assert (packed[:3] - true[:3]).abs().max() > 1e-2
-    shallow_packed, _ = checked_and_true(shallow(tiny_model(0, block_length=4), 1), [5, 6, 7, 8], [10, 11, 12, 13], [1, 3, 2, 4])
-    shallow_other, _ = checked_and_true(shallow(tiny_model(0, block_length=4), 1), [5, 6, 7, 8], [10, 11, 20, 13], [1, 3, 2, 4])
+    shallow_packed, _ = checked_and_true(
+        shallow(tiny_model(0, block_length=4), 1), [5, 6, 7, 8], [10, 11, 12, 13], [1, 3, 2, 4]
+    )
+    shallow_other, _ = checked_and_true(
+        shallow(tiny_model(0, block_length=4), 1), [5, 6, 7, 8], [10, 11, 20, 13], [1, 3, 2, 4]
+    )
     torch.testing.assert_close(shallow_packed[2], shallow_other[2])
 
 
 def simsd(draft):
-    """One round of SimSD, one forward per question; exact for a target of one layer, where nothing leaks."""
+    """One round of SimSD, one forward per question; exact for a target of one layer, where nothing
+    leaks.
+    """
     pending = {}
 
     def round_of(scores_at, state):
         first = masks(state)[0]
         token = pending.pop("token", None) if pending.get("at") == first else None
-        state = filled(state, {first: int(scores_at(state).token[first]) if token is None else token})
+        state = filled(
+            state, {first: int(scores_at(state).token[first]) if token is None else token}
+        )
         drafted, seen, order = list(state), {}, []
         while masks(drafted):
             scores = scores_at(drafted, draft)
@@ -124,7 +162,9 @@ def test_greedy_match_is_simsd_one_question_at_a_time(bonus):
     prompts = make_prompts(71, 4)
     accepted = 0
     for prompt, sequence in zip(prompts, run(target, prompts, settings(draft))):
-        assert sequence.tokens == [token for token in one_by_one(target, prompt, 8, simsd(draft)) if token != target.eos_id]
+        assert sequence.tokens == [
+            token for token in one_by_one(target, prompt, 8, simsd(draft)) if token != target.eos_id
+        ]
         accepted += sum(entry["accepted"] for entry in sequence.trace.iterations)
     assert accepted > 0
 
@@ -153,19 +193,27 @@ def test_judge_gives_the_targets_distribution():
 
 
 def test_rejection_sampling_runs_and_repeats():
-    target, draft, prompts = make_model(0, False, 3.0), make_model(4, False, 3.0), make_prompts(73, 4)
+    target, draft, prompts = (
+        make_model(0, False, 3.0),
+        make_model(4, False, 3.0),
+        make_prompts(73, 4),
+    )
     made = settings(draft, Rejection(), temperature=0.8, seed=3)
     first, second = run(target, prompts, made), run(target, prompts, made)
     assert [s.tokens for s in first] == [s.tokens for s in second]
     assert all(M not in s.tokens for s in first)
     itself = run(target, prompts, settings(target, Rejection(), temperature=0.8, seed=3))
-    assert sum(s.nfe for s in itself) < sum(s.nfe for s in first)  # the target's own guesses are refused less often
+    assert sum(s.nfe for s in itself) < sum(
+        s.nfe for s in first
+    )  # the target's own guesses are refused less often
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(UserError, match="needs a block-causal target without shift"):
         run(make_model(0, True), [[5]], settings(make_model(0, True)))
-    with pytest.raises(UserError, match="acceptor 'rejection' needs builder 'packed' and temperature > 0"):
+    with pytest.raises(
+        UserError, match="acceptor 'rejection' needs builder 'packed' and temperature > 0"
+    ):
         run(make_model(0), [[5]], settings(make_model(0), Rejection()))
     with pytest.raises(UserError, match="acceptor 'rejection' needs builder 'packed'"):
         run(make_model(0), [[5]], replace(config("top_k", temperature=0.5), acceptor=Rejection()))

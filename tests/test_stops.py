@@ -19,11 +19,19 @@ def fires(rule, gap, masked, progress):
 
 
 def test_docstring_examples():
-    assert fires(Prophet(), [[9.0, 8.0, 1.0, 7.0]] * 2, [[1, 1, 0, 1], [0, 0, 1, 1]], [0.1, 0.5]) == [True, False]
-    assert fires(Sched(), [[6.0, 6.0, 1.0, 6.0]] * 2, [[1, 1, 0, 1]] * 2, [0.2, 0.4]) == [False, True]
+    assert fires(
+        Prophet(), [[9.0, 8.0, 1.0, 7.0]] * 2, [[1, 1, 0, 1], [0, 0, 1, 1]], [0.1, 0.5]
+    ) == [True, False]
+    assert fires(Sched(), [[6.0, 6.0, 1.0, 6.0]] * 2, [[1, 1, 0, 1]] * 2, [0.2, 0.4]) == [
+        False,
+        True,
+    ]
 
 
-@pytest.mark.parametrize(("progress", "limit"), [(0.0, 7.5), (0.32, 7.5), (0.34, 5.0), (0.66, 5.0), (0.67, 2.5), (1.0, 2.5)])
+@pytest.mark.parametrize(
+    ("progress", "limit"),
+    [(0.0, 7.5), (0.32, 7.5), (0.34, 5.0), (0.66, 5.0), (0.67, 2.5), (1.0, 2.5)],
+)
 def test_prophets_limits_belong_to_stages_and_include_their_value(progress, limit):
     assert fires(Prophet(), [[limit, limit]], [[1, 1]], [progress]) == [True]
     assert fires(Prophet(), [[limit, limit - 0.01]], [[1, 1]], [progress]) == [False]
@@ -36,12 +44,20 @@ def test_nothing_masked_never_stops_and_a_banned_second_token_always_does(rule):
 
 
 @pytest.mark.parametrize("decoder", STOPS)
-def test_a_rule_that_cannot_fire_is_the_policy_and_one_that_always_fires_fills_blocks_at_once(decoder):
+def test_a_rule_that_cannot_fire_is_the_policy_and_one_that_always_fires_fills_blocks_at_once(
+    decoder,
+):
     model, prompts = make_model(2, sees_future=True), make_prompts(31, 3)
-    names = ("early_gap", "middle_gap", "late_gap") if decoder == "prophet" else ("high_gap", "low_gap")
+    names = (
+        ("early_gap", "middle_gap", "late_gap") if decoder == "prophet" else ("high_gap", "low_gap")
+    )
     greedy, never, always = (
         run(model, prompts, DecodeConfig.make(name, gen_length=GEN, **options))
-        for name, options in (("greedy", {}), (decoder, dict.fromkeys(names, 1e9)), (decoder, dict.fromkeys(names, 0.0)))
+        for name, options in (
+            ("greedy", {}),
+            (decoder, dict.fromkeys(names, 1e9)),
+            (decoder, dict.fromkeys(names, 0.0)),
+        )
     )
     for one, other, filled in zip(greedy, never, always):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
@@ -53,12 +69,28 @@ def test_drafts_replay_a_stop_rule_exactly(future):
     model, prompts = make_model(4, future), make_prompts(32, 4)
     stopped = []
     for temperature in (0.0, 0.7):
-        options = {"policy": "confidence", "threshold": 0.8, "stop": "sched", "high_gap": 6.0, "low_gap": 1.0}
+        options = {
+            "policy": "confidence",
+            "threshold": 0.8,
+            "stop": "sched",
+            "high_gap": 6.0,
+            "low_gap": 1.0,
+        }
         settings = {"gen_length": GEN, "temperature": temperature, **options}
         bare = run(model, prompts, DecodeConfig.make("psd", depth=0, **settings))
-        for one, other in zip(bare, run(model, prompts, DecodeConfig.make("psd", depth=3, **settings))):
-            assert one.tokens == other.tokens and (one.trace.step == other.trace.step).all() and other.nfe <= one.nfe
-        plain = run(model, prompts, DecodeConfig.make("confidence", threshold=0.8, gen_length=GEN, temperature=temperature))
+        for one, other in zip(
+            bare, run(model, prompts, DecodeConfig.make("psd", depth=3, **settings))
+        ):
+            assert (
+                one.tokens == other.tokens
+                and (one.trace.step == other.trace.step).all()
+                and other.nfe <= one.nfe
+            )
+        plain = run(
+            model,
+            prompts,
+            DecodeConfig.make("confidence", threshold=0.8, gen_length=GEN, temperature=temperature),
+        )
         stopped += [one.nfe < other.nfe for one, other in zip(bare, plain)]
     assert any(stopped)
 
@@ -66,9 +98,19 @@ def test_drafts_replay_a_stop_rule_exactly(future):
 def test_a_stop_rule_is_never_called_exact_and_is_named():
     config = DecodeConfig.make("psd", stop="prophet", depth=0)
     assert not config.exact and config.bare.stop is None and config.bare.exact
-    assert config.label.endswith("Prophet (reconstructed) 7.5/5/2.5)") and config.fidelity == "reconstructed"
-    assert config.to_dict()["stop"] == {"name": "prophet", "early_gap": 7.5, "middle_gap": 5.0, "late_gap": 2.5}
-    assert "stop" not in DecodeConfig.make("psd").to_dict()  # hashes of configs without one stay what they were
+    assert (
+        config.label.endswith("Prophet (reconstructed) 7.5/5/2.5)")
+        and config.fidelity == "reconstructed"
+    )
+    assert config.to_dict()["stop"] == {
+        "name": "prophet",
+        "early_gap": 7.5,
+        "middle_gap": 5.0,
+        "late_gap": 2.5,
+    }
+    assert (
+        "stop" not in DecodeConfig.make("psd").to_dict()
+    )  # hashes of configs without one stay what they were
 
 
 def test_bad_limits_and_names_are_refused():
@@ -78,5 +120,11 @@ def test_bad_limits_and_names_are_refused():
         DecodeConfig.make("psd", stop="oracle")
     with pytest.raises(UserError, match="decoder 'greedy' has no option 'stop'"):
         DecodeConfig.make("greedy", stop="prophet")
-    with pytest.raises(UserError, match="policy 'wino' cannot be combined with a stop rule: it may take back what .*; use it alone"):
+    with pytest.raises(
+        UserError,
+        match=(
+            "policy 'wino' cannot be combined with a stop rule: it may take back what .*; use it"
+            " alone"
+        ),
+    ):
         DecodeConfig.make("prophet", policy="wino")

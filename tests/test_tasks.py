@@ -19,45 +19,47 @@ NAMES = ["mini-gsm", "mini-humaneval", "mini-mbpp"]
 HELD_OUT = ("validation", "test")
 
 GSM_PROMPT = (
-    'Finn works for 7 dollars per hour. On Monday Finn works 7 hours and on Friday 2 hours. Then Finn pays 26 dollars for buttons. How many dollars does Finn have left?\n'
+    "Finn works for 7 dollars per hour. On Monday Finn works 7 hours and on Friday 2 hours. Then"
+    " Finn pays 26 dollars for buttons. How many dollars does Finn have left?\n"
 )
 GSM_REFERENCE = (
-    'For 7 hours on Monday Finn gets 7*7=49 dollars.\n'
-    'For 2 hours on Friday Finn gets 2*7=14 dollars.\n'
-    'Together this is 49+14=63 dollars.\n'
-    'After Finn pays 26 dollars, Finn has 63-26=37 dollars left.\n'
-    '#### 37'
+    "For 7 hours on Monday Finn gets 7*7=49 dollars.\n"
+    "For 2 hours on Friday Finn gets 2*7=14 dollars.\n"
+    "Together this is 49+14=63 dollars.\n"
+    "After Finn pays 26 dollars, Finn has 63-26=37 dollars left.\n"
+    "#### 37"
 )
-GSM_META = {'answer': '37', 'pattern': ['7*7=49', '2*7=14', '14+49=63', '63-26=37']}
+GSM_META = {"answer": "37", "pattern": ["7*7=49", "2*7=14", "14+49=63", "63-26=37"]}
 HUMANEVAL_PROMPT = (
-    'def process(xs):\n'
-    '    """Negate each number, then keep the numbers below 3."""\n'
+    'def process(xs):\n    """Negate each number, then keep the numbers below 3."""\n'
 )
 HUMANEVAL_REFERENCE = (
-    '    xs = [-x for x in xs]\n'
-    '    result = []\n'
-    '    for x in xs:\n'
-    '        if x < 3:\n'
-    '            result.append(x)\n'
-    '    xs = result\n'
-    '    return xs\n'
+    "    xs = [-x for x in xs]\n"
+    "    result = []\n"
+    "    for x in xs:\n"
+    "        if x < 3:\n"
+    "            result.append(x)\n"
+    "    xs = result\n"
+    "    return xs\n"
 )
 MBPP_PROMPT = (
-    'Given a list of numbers, write a function to sort the numbers from large to small, compute the step from each number to the next and compute the length of the list.\n'
-    'assert convert([1, 5, 5, 3, 17, 10]) == 5\n'
-    'assert convert([8, 20, 15, 11, 0, 20]) == 5\n'
+    "Given a list of numbers, write a function to sort the numbers from large to small, compute the"
+    " step from each number to the next and compute the length of the list.\nassert convert([1, 5,"
+    " 5, 3, 17, 10]) == 5\nassert convert([8, 20, 15, 11, 0, 20]) == 5\n"
 )
 MBPP_REFERENCE = (
-    'def convert(xs):\n'
-    '    xs = sorted(xs, reverse=True)\n'
-    '    xs = [b - a for a, b in zip(xs, xs[1:])]\n'
-    '    return len(xs)\n'
+    "def convert(xs):\n"
+    "    xs = sorted(xs, reverse=True)\n"
+    "    xs = [b - a for a, b in zip(xs, xs[1:])]\n"
+    "    return len(xs)\n"
 )
 
 
 @pytest.fixture(scope="module")
 def train():
-    """30,000 train items of each task, as the fixed train set holds them, and the digest of its file."""
+    """30,000 train items of each task, as the fixed train set holds them, and the digest of its
+    file.
+    """
     sets = {}
     for name in NAMES:
         digest, items = hashlib.sha256(), []
@@ -100,7 +102,10 @@ def test_committed_sets_are_what_the_generator_writes(name, split):
     text = "".join(as_line(example) for example in fixed.members(task, split))
     assert task.path(split).read_text() == text
     entry = manifest(name)["splits"][split]
-    assert entry == {"count": fixed.SIZES[split], "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    assert entry == {
+        "count": fixed.SIZES[split],
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
     assert task.data_hash(split) == entry["sha256"][:12]
 
 
@@ -114,17 +119,23 @@ def test_train_regenerates_to_the_hash_in_the_manifest(name, train):
 def test_no_prompt_twice_in_a_split(name, train):
     assert len({prompt for prompt, _, _ in train[name][0]}) == fixed.SIZES["train"]
     for split in HELD_OUT:
-        assert len({example.prompt for example in tasks.get(name).load(split)}) == fixed.SIZES[split]
+        assert (
+            len({example.prompt for example in tasks.get(name).load(split)}) == fixed.SIZES[split]
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_held_out_texts_and_patterns_never_occur_in_train(name, train):
     sets = {"train": [set(column) for column in zip(*train[name][0], strict=True)]}
     for split in HELD_OUT:
-        rows = [(e.prompt, e.reference, tuple(e.meta["pattern"])) for e in tasks.get(name).load(split)]
+        rows = [
+            (e.prompt, e.reference, tuple(e.meta["pattern"])) for e in tasks.get(name).load(split)
+        ]
         sets[split] = [set(column) for column in zip(*rows, strict=True)]
     for one, other in itertools.combinations(sets, 2):
-        for kind, left, right in zip(("prompt", "reference", "pattern"), sets[one], sets[other], strict=True):
+        for kind, left, right in zip(
+            ("prompt", "reference", "pattern"), sets[one], sets[other], strict=True
+        ):
             assert not left & right, f"{kind} shared by {one} and {other}"
 
 
@@ -139,7 +150,8 @@ def test_a_prompt_has_one_pattern(name, train):
     """Otherwise the text of a held-out question could be in train with another answer pattern."""
     patterns = {}
     for prompt, _, pattern in train[name][0] + [
-        (e.prompt, e.reference, tuple(e.meta["pattern"])) for e in itertools.islice(tasks.get(name).stream(9), 5000)
+        (e.prompt, e.reference, tuple(e.meta["pattern"]))
+        for e in itertools.islice(tasks.get(name).stream(9), 5000)
     ]:
         assert patterns.setdefault(prompt, pattern) == pattern
 
@@ -154,19 +166,32 @@ def test_split_depends_on_the_pattern_alone():
 
 def test_train_is_where_every_word_number_and_primitive_of_test_is_learnt(train):
     for name in NAMES:
-        known = {word for prompt, reference, _ in train[name][0] for word in re.findall(r"[A-Za-z]+|\d+", prompt + reference)}
-        asked = {word for e in tasks.get(name).load("test")
-                 for word in re.findall(r"[A-Za-z]+|\d+", re.sub(r"assert .*\n", "", e.prompt) + e.reference)}
+        known = {
+            word
+            for prompt, reference, _ in train[name][0]
+            for word in re.findall(r"[A-Za-z]+|\d+", prompt + reference)
+        }
+        asked = {
+            word
+            for e in tasks.get(name).load("test")
+            for word in re.findall(
+                r"[A-Za-z]+|\d+", re.sub(r"assert .*\n", "", e.prompt) + e.reference
+            )
+        }
         assert asked <= known
         blocks = {part for _, _, pattern in train[name][0] for part in pattern}
         if name != "mini-gsm":
-            assert {part for e in tasks.get(name).load("test") for part in e.meta["pattern"]} <= blocks
+            assert {
+                part for e in tasks.get(name).load("test") for part in e.meta["pattern"]
+            } <= blocks
 
 
 def test_single_primitives_are_train_only(train):
     for name in NAMES[1:]:
         assert any(len(pattern) == 1 for _, _, pattern in train[name][0])
-        assert all(len(e.meta["pattern"]) >= 2 for split in HELD_OUT for e in tasks.get(name).load(split))
+        assert all(
+            len(e.meta["pattern"]) >= 2 for split in HELD_OUT for e in tasks.get(name).load(split)
+        )
 
 
 def test_worked_solutions_are_right(train):
@@ -196,16 +221,25 @@ def test_gold_programs_pass_and_programs_of_others_do_not(name, count):
     assert {(score.correct, score.reason) for score in scores} == {(True, "ok")}
     if count:
         shifted = examples[1:] + examples[:1]
-        wrong = task.score_many((other.reference, e) for e, other in zip(examples, shifted, strict=True))
+        wrong = task.score_many(
+            (other.reference, e) for e, other in zip(examples, shifted, strict=True)
+        )
         assert sum(score.correct for score in wrong) == 0
 
 
 def test_number_is_taken_from_the_marker_first():
     task, item = tasks.get("mini-gsm"), Example("x", "q\n", "r", {"answer": "19"})
-    cases = {"12+7=19\n#### 19": (True, "19", "ok"), "#### 19 or 20": (True, "19", "ok"),
-             "#### 20, not 19": (False, "20", "wrong"), "so 12+7=19.": (True, "19", "ok (last number)"),
-             "19 and 20": (False, "20", "wrong (last number)"), "#### 19.0": (True, "19.0", "ok"),
-             "#### -19": (False, "-19", "wrong"), "": (False, None, "no answer"), "none": (False, None, "no answer")}
+    cases = {
+        "12+7=19\n#### 19": (True, "19", "ok"),
+        "#### 19 or 20": (True, "19", "ok"),
+        "#### 20, not 19": (False, "20", "wrong"),
+        "so 12+7=19.": (True, "19", "ok (last number)"),
+        "19 and 20": (False, "20", "wrong (last number)"),
+        "#### 19.0": (True, "19.0", "ok"),
+        "#### -19": (False, "-19", "wrong"),
+        "": (False, None, "no answer"),
+        "none": (False, None, "no answer"),
+    }
     for completion, expected in cases.items():
         score = task.score(completion, item)
         assert (score.correct, score.answer, score.reason) == expected, completion
@@ -216,17 +250,39 @@ def test_load_takes_the_first_items():
     assert task.load("test", 7) == task.load("test")[:7]
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: tasks.get("gsm"), r"Unknown task 'gsm': use one of mini-gsm, mini-humaneval, mini-mbpp, gsm8k, humaneval, mbpp, "
-                                r"mbpp-sanitized, math500\."),
-    (lambda: tasks.get("mini-gsm", "psd-512"), r"Task mini-gsm is embedded and takes no profile and no data_dir"),
-    (lambda: tasks.get("mini-gsm", data_dir="."), r"Task mini-gsm is embedded and takes no profile and no data_dir"),
-    (lambda: tasks.get("mini-gsm").load("dev"), r"Unknown split 'dev' of task mini-gsm: use one of train, validation, test\."),
-    (lambda: tasks.get("mini-gsm").stream(0, "dev"), r"Unknown split 'dev'"),
-    (lambda: tasks.get("mini-gsm").load("test", 0), r"limit must be at least 1 or None, not 0\."),
-    (lambda: tasks.get("mini-gsm").score_many([], workers=0), r"workers must be at least 1, not 0\."),
-    (lambda: Task("f", "", 8, judge=None).stream(0), r"Task f has fixed sets only"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: tasks.get("gsm"),
+            r"Unknown task 'gsm': use one of mini-gsm, mini-humaneval, mini-mbpp, gsm8k, humaneval,"
+            r" mbpp, "
+            r"mbpp-sanitized, math500\.",
+        ),
+        (
+            lambda: tasks.get("mini-gsm", "psd-512"),
+            r"Task mini-gsm is embedded and takes no profile and no data_dir",
+        ),
+        (
+            lambda: tasks.get("mini-gsm", data_dir="."),
+            r"Task mini-gsm is embedded and takes no profile and no data_dir",
+        ),
+        (
+            lambda: tasks.get("mini-gsm").load("dev"),
+            r"Unknown split 'dev' of task mini-gsm: use one of train, validation, test\.",
+        ),
+        (lambda: tasks.get("mini-gsm").stream(0, "dev"), r"Unknown split 'dev'"),
+        (
+            lambda: tasks.get("mini-gsm").load("test", 0),
+            r"limit must be at least 1 or None, not 0\.",
+        ),
+        (
+            lambda: tasks.get("mini-gsm").score_many([], workers=0),
+            r"workers must be at least 1, not 0\.",
+        ),
+        (lambda: Task("f", "", 8, judge=None).stream(0), r"Task f has fixed sets only"),
+    ],
+)
 def test_bad_requests_say_what_is_accepted(call, message):
     with pytest.raises(UserError, match=message):
         call()
@@ -235,11 +291,15 @@ def test_bad_requests_say_what_is_accepted(call, message):
 def test_missing_file_says_how_to_write_it(tmp_path, monkeypatch):
     monkeypatch.setattr("psd_lib.paths.TASKS", tmp_path)
     for call in (tasks.get("mini-mbpp").load, tasks.get("mini-mbpp").data_hash):
-        with pytest.raises(UserError, match=r"test.jsonl does not exist: run `psd tasks mini-mbpp`"):
+        with pytest.raises(
+            UserError, match=r"test.jsonl does not exist: run `psd tasks mini-mbpp`"
+        ):
             call()
 
 
-@pytest.mark.parametrize("line", ["{\"id\": \"x\"", "{\"id\": \"x\"}", "[]", "", "{\"id\": 1, \"prompt\": 2, \"reference\": 3}"])
+@pytest.mark.parametrize(
+    "line", ['{"id": "x"', '{"id": "x"}', "[]", "", '{"id": 1, "prompt": 2, "reference": 3}']
+)
 def test_corrupt_line_is_named(tmp_path, monkeypatch, line):
     monkeypatch.setattr("psd_lib.paths.TASKS", tmp_path)
     task = tasks.get("mini-gsm")

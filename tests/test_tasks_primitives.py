@@ -13,7 +13,12 @@ CASES = [(block, constant) for block in PRIMITIVES for constant in block.constan
 def values(kind, rng):
     """Typical and awkward values of a type, among them what earlier blocks may produce."""
     if kind == "xs":
-        return [draw_value(rng, "xs") for _ in range(6)] + [[], [0], [5, 5], [-9, 20, -9, 3, 7, 2, 4]]
+        return [draw_value(rng, "xs") for _ in range(6)] + [
+            [],
+            [0],
+            [5, 5],
+            [-9, 20, -9, 3, 7, 2, 4],
+        ]
     if kind == "n":
         return [0, 1, 7, 9, 60, 360, -1, -13, -360]
     if kind == "s":
@@ -21,10 +26,20 @@ def values(kind, rng):
     return [draw_value(rng, "s").split() for _ in range(6)] + [[], ["a"]]
 
 
-@pytest.mark.parametrize("block, constant", CASES, ids=lambda value: getattr(value, "key", value) or "-")
+@pytest.mark.parametrize(
+    "block, constant", CASES, ids=lambda value: getattr(value, "key", value) or "-"
+)
 def test_short_and_long_style_agree(block, constant):
-    """The expected outputs come from the short style; the long one has to give the same and keep its argument."""
-    code = "\n".join([f"def long({block.takes}):", *(f"    {line}" for line in block.lines), f"    return {block.gives}"])
+    """The expected outputs come from the short style; the long one has to give the same and keep
+    its argument.
+    """
+    code = "\n".join(
+        [
+            f"def long({block.takes}):",
+            *(f"    {line}" for line in block.lines),
+            f"    return {block.gives}",
+        ]
+    )
     scope = {}
     exec(code.replace("{k}", constant), scope)
     for value in values(block.takes, random.Random(block.key)):

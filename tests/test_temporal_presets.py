@@ -1,4 +1,6 @@
-"""The temporal decoders by name: which are one algorithm, what their options mean, how they call themselves."""
+"""The temporal decoders by name: which are one algorithm, what their options mean, how they call
+themselves.
+"""
 
 from collections import Counter
 from dataclasses import replace
@@ -25,8 +27,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 
 def record(sequence) -> dict:
     """Everything that a decoded prompt records but the times and the label."""
-    counted = {name: getattr(sequence, name) for name in ("tokens", "stopped", "nfe", "rows", "query_tokens", "tpf")}
-    maps = {name: getattr(sequence.trace, name).tolist() for name in ("tokens", "step", "iteration", "depth", "confidence")}
+    counted = {
+        name: getattr(sequence, name)
+        for name in ("tokens", "stopped", "nfe", "rows", "query_tokens", "tpf")
+    }
+    maps = {
+        name: getattr(sequence.trace, name).tolist()
+        for name in ("tokens", "step", "iteration", "depth", "confidence")
+    }
     return {**counted, "map": maps, "iterations": sequence.trace.iterations}
 
 
@@ -34,8 +42,14 @@ def record(sequence) -> dict:
 @pytest.mark.parametrize("k", [1, 4, 8])
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_invariant_3_and_9_freedave_ssd_spiffy_and_psd_are_one_algorithm(k, temperature, future):
-    """FreeDave(K) = SSD(K - 1) = Spiffy(chain, K - 1) = PSD(greedy, K - 1), record for record and call for call."""
-    model, prompts, options = make_model(3, future, 4.0), make_prompts(81, 3), {"depth": k - 1, "gen_length": GEN, "temperature": temperature}
+    """FreeDave(K) = SSD(K - 1) = Spiffy(chain, K - 1) = PSD(greedy, K - 1), record for record and
+    call for call.
+    """
+    model, prompts, options = (
+        make_model(3, future, 4.0),
+        make_prompts(81, 3),
+        {"depth": k - 1, "gen_length": GEN, "temperature": temperature},
+    )
     graph = Measured(chain(k - 1), 8, "chain", "")
     configs = [
         DecodeConfig.make("freedave", **options),
@@ -45,29 +59,47 @@ def test_invariant_3_and_9_freedave_ssd_spiffy_and_psd_are_one_algorithm(k, temp
         DecodeConfig.make("psd", policy="top_k", k=1, **options),
     ]
     first, *others = [psd_lib.generate(model, prompts, config=config) for config in configs]
-    assert k == 1 or sum(entry["accepted"] for sequence in first for entry in sequence.trace.iterations) > 0
+    assert (
+        k == 1
+        or sum(entry["accepted"] for sequence in first for entry in sequence.trace.iterations) > 0
+    )
     for other in others:
         assert [record(sequence) for sequence in other] == [record(sequence) for sequence in first]
-        assert [(call.kind, call.sequences) for call in other.ledger.forwards] == [(call.kind, call.sequences) for call in first.ledger.forwards]
+        assert [(call.kind, call.sequences) for call in other.ledger.forwards] == [
+            (call.kind, call.sequences) for call in first.ledger.forwards
+        ]
 
 
 def exact_choices() -> list:
-    """Every choice of plugs that drafts, that some preset leaves open and that is called exact, each once."""
+    """Every choice of plugs that drafts, that some preset leaves open and that is called exact,
+    each once.
+    """
     found = {}
     for decoder, preset in PRESETS.items():
         policies = PURE if "any policy" in preset.open else [preset.policy.name]
         builders = BUILDERS if "any builder" in preset.open else [preset.builder.name]
         acceptors = ACCEPTORS if "acceptor" in preset.open else [preset.acceptor.name]
-        for policy, builder, acceptor in ((p, b, a) for b in builders for p in policies for a in acceptors):
+        for policy, builder, acceptor in (
+            (p, b, a) for b in builders for p in policies for a in acceptors
+        ):
             # rival branches are poor drafts; two policies are enough for them, in test_builders
             if builder in EXACT and not BUILDERS[builder].__module__.endswith("branches"):
                 rule = POLICIES[policy](**OPTIONS.get(policy, {}))
-                config = DecodeConfig(decoder, rule, made(builder), ACCEPTORS[acceptor](), gen_length=21, seed=4)
+                config = DecodeConfig(
+                    decoder, rule, made(builder), ACCEPTORS[acceptor](), gen_length=21, seed=4
+                )
                 if config.drafts and config.exact and preset.stop is None:
                     found.setdefault(f"{policy}-{builder}-{acceptor}", config)
     # each with and without noise, once with block-causal and once with bidirectional attention
-    return [pytest.param(replace(config, temperature=temperature), (number + turn) % 2 == 0, id=f"{name}-{temperature:g}")
-            for number, (name, config) in enumerate(found.items()) for turn, temperature in enumerate((0.0, 0.7))]  # fmt: skip
+    return [
+        pytest.param(
+            replace(config, temperature=temperature),
+            (number + turn) % 2 == 0,
+            id=f"{name}-{temperature:g}",
+        )
+        for number, (name, config) in enumerate(found.items())
+        for turn, temperature in enumerate((0.0, 0.7))
+    ]
 
 
 @cache
@@ -76,32 +108,59 @@ def bare(config, future):
 
 
 @pytest.mark.parametrize(("config", "future"), exact_choices())
-def test_invariant_1_9_and_10_every_exact_choice_of_plugs_gives_what_its_bare_policy_gives(config, future):
-    """In tokens, steps and stop, in no more calls for any block; where finished blocks can be stored, with and without that."""
+def test_invariant_1_9_and_10_every_exact_choice_of_plugs_gives_what_its_bare_policy_gives(
+    config, future
+):
+    """In tokens, steps and stop, in no more calls for any block; where finished blocks can be
+    stored, with and without that.
+    """
     reference = bare(config.bare, future)
     caches = [config.cache] if future else [config.cache, ExactBlock()]
     for plan in caches:
-        drafted = psd_lib.generate(make_model(5, future, 4.0), make_prompts(84, 2), config=replace(config, cache=plan))
+        drafted = psd_lib.generate(
+            make_model(5, future, 4.0), make_prompts(84, 2), config=replace(config, cache=plan)
+        )
         for one, other in zip(reference, drafted):
-            assert (one.tokens, one.stopped) == (other.tokens, other.stopped) and other.nfe <= one.nfe
-            assert one.trace.tokens.tolist() == other.trace.tokens.tolist() and one.trace.step.tolist() == other.trace.step.tolist()
+            assert (one.tokens, one.stopped) == (
+                other.tokens,
+                other.stopped,
+            ) and other.nfe <= one.nfe
+            assert (
+                one.trace.tokens.tolist() == other.trace.tokens.tolist()
+                and one.trace.step.tolist() == other.trace.step.tolist()
+            )
             np.testing.assert_allclose(one.trace.confidence, other.trace.confidence, atol=1e-4)
-            calls = [Counter(entry["block"] for entry in sequence.trace.iterations) for sequence in (one, other)]
+            calls = [
+                Counter(entry["block"] for entry in sequence.trace.iterations)
+                for sequence in (one, other)
+            ]
             assert calls[1] <= calls[0]
-        assert sum(entry["drafted"] for sequence in drafted for entry in sequence.trace.iterations) > 0
+        assert (
+            sum(entry["drafted"] for sequence in drafted for entry in sequence.trace.iterations) > 0
+        )
 
 
 @pytest.mark.parametrize("builder", ["chain", "order_swap"])
-def test_invariant_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them_do_not_hurt(builder):
+def test_invariant_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them_do_not_hurt(
+    builder,
+):
     model, prompts, tpf = make_model(3, True), make_prompts(83, 4), []
     for depth in (1, 3, 7):
         made = DecodeConfig.make("psd", threshold=0.9, builder=builder, depth=depth, gen_length=GEN)
         out = psd_lib.generate(model, prompts, config=made)
         for sequence in out:
-            own = [int(((sequence.trace.iteration == t) & (sequence.trace.depth == 0)).sum()) for t in range(len(sequence.trace.iterations))]
-            assert all(entry["committed"] <= step + depth for step, entry in zip(own, sequence.trace.iterations))
+            own = [
+                int(((sequence.trace.iteration == t) & (sequence.trace.depth == 0)).sum())
+                for t in range(len(sequence.trace.iterations))
+            ]
+            assert all(
+                entry["committed"] <= step + depth
+                for step, entry in zip(own, sequence.trace.iterations)
+            )
         tpf.append(out.tpf)
-    assert tpf[0] <= 1.02 * tpf[1] <= 1.02**2 * tpf[2]  # on average only: another jump starts the next drafts elsewhere
+    assert (
+        tpf[0] <= 1.02 * tpf[1] <= 1.02**2 * tpf[2]
+    )  # on average only: another jump starts the next drafts elsewhere
     assert tpf[0] < tpf[2]
 
 
@@ -110,15 +169,23 @@ def test_labels_say_the_method_and_what_was_chosen():
     labels = {
         "ssd(d=3)": DecodeConfig.make("ssd"),
         "ssd(mix-order d=7)": DecodeConfig.make("ssd", builder="mix_order"),
-        "spiffy(graph d=5 keep=3)": DecodeConfig.make("spiffy", builder="calibrated", graph=graph, depth=5, keep=3),
-        "freedave(confidence 0.9, d=7, subset)": DecodeConfig.make("freedave", policy="confidence", depth=7, acceptor="subset"),
-        "psd(LocalLeap 0.9/0.75/4, order-swap d=11)": DecodeConfig.make("psd", policy="local_leap", builder="order_swap", depth=11),
+        "spiffy(graph d=5 keep=3)": DecodeConfig.make(
+            "spiffy", builder="calibrated", graph=graph, depth=5, keep=3
+        ),
+        "freedave(confidence 0.9, d=7, subset)": DecodeConfig.make(
+            "freedave", policy="confidence", depth=7, acceptor="subset"
+        ),
+        "psd(LocalLeap 0.9/0.75/4, order-swap d=11)": DecodeConfig.make(
+            "psd", policy="local_leap", builder="order_swap", depth=11
+        ),
         "lopa(confidence 0.8, k=5)": DecodeConfig.make("lopa", threshold=0.8, k=5),
         "fdm(k=7)": DecodeConfig.make("fdm", k=7),
         "fdm_a(confidence 0.9, k=3 gamma=0.1)": DecodeConfig.make("fdm_a", gamma=0.1),
         "ete(confidence 0.9, k=1)": DecodeConfig.make("ete", k=1),
         "simsd(small packed)": DecodeConfig.make("simsd", draft="small"),
-        "psd(confidence 0.9, small d=3)": DecodeConfig.make("psd", builder="draft_model", draft="small"),
+        "psd(confidence 0.9, small d=3)": DecodeConfig.make(
+            "psd", builder="draft_model", draft="small"
+        ),
     }
     assert [config.label for config in labels.values()] == list(labels)
 
@@ -128,9 +195,13 @@ def test_labels_say_the_method_and_what_was_chosen():
 def test_psd_takes_every_draft_graph_and_is_exact_under_replay_only(builder, acceptor):
     model, prompts = make_model(1), make_prompts(82, 3)
     graph = {"graph": Measured(chain(5), 8, "five", "")} if builder == "calibrated" else {}
-    made = DecodeConfig.make("psd", threshold=0.9, builder=builder, acceptor=acceptor, depth=5, gen_length=GEN, **graph)
+    made = DecodeConfig.make(
+        "psd", threshold=0.9, builder=builder, acceptor=acceptor, depth=5, gen_length=GEN, **graph
+    )
     assert made.exact == (acceptor == "replay")
-    bare, drafted = (psd_lib.generate(model, prompts, config=config) for config in (made.bare, made))
+    bare, drafted = (
+        psd_lib.generate(model, prompts, config=config) for config in (made.bare, made)
+    )
     assert sum(s.nfe for s in drafted) < sum(s.nfe for s in bare)
     if made.exact:
         assert [s.tokens for s in drafted] == [s.tokens for s in bare]
@@ -139,32 +210,78 @@ def test_psd_takes_every_draft_graph_and_is_exact_under_replay_only(builder, acc
 @pytest.mark.parametrize("decoder", ["lopa", "fdm", "fdm_a", "ete"])
 def test_reconstructed_decoders_say_so_wherever_they_are_described(decoder):
     config = DecodeConfig.make(decoder)
-    assert config.fidelity == "reconstructed" and any("reconstructed" in note for note in config.notes)
+    assert config.fidelity == "reconstructed" and any(
+        "reconstructed" in note for note in config.notes
+    )
     assert not config.exact and config.depth > 0
     assert config.to_dict()["builder"]["depth"] == config.depth
 
 
 REFUSED = [
-    ({"decoder": "psd", "builder": "tree"}, "unknown builder 'tree'; choose one of: none, chain, order_swap"),
-    ({"decoder": "psd", "builder": "order_swap", "tokens_per_level": 2}, "has no option 'tokens_per_level'; it accepts: threshold, depth, span"),
+    (
+        {"decoder": "psd", "builder": "tree"},
+        "unknown builder 'tree'; choose one of: none, chain, order_swap",
+    ),
+    (
+        {"decoder": "psd", "builder": "order_swap", "tokens_per_level": 2},
+        "has no option 'tokens_per_level'; it accepts: threshold, depth, span",
+    ),
     ({"decoder": "psd", "builder": "calibrated"}, "calibrated drafts need a graph, graph=NAME"),
     ({"decoder": "psd", "builder": "draft_model"}, "needs a draft model: pass draft=NAME"),
     ({"decoder": "simsd"}, "needs a draft model: pass draft=NAME"),
-    ({"decoder": "psd", "policy": "klass"}, "policy 'klass' cannot be combined with drafts: it compares .* use it alone .depth=0."),
-    ({"decoder": "freedave", "policy": "credit"}, "policy 'credit' cannot be combined with drafts: its credits .* such as 'confidence'"),
-    ({"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(7), 32, "wide", "")},
-     "'wide' was calibrated for block length 32, not for 8: decode with block_length=32 or calibrate a graph for 8"),
-    ({"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(2), 8, "small", "")}, "'small' has 2 nodes, depth 7 asks for more"),
-    ({"decoder": "psd", "builder": "draft_model", "draft": tiny_model(1, words=29)},
-     "draft 'tiny-1' and 'tiny-0' have different tokenizers.*; use a draft that was trained with the tokenizer of 'tiny-0'"),
-    ({"decoder": "simsd", "draft": tiny_model(1, words=29)}, "have different tokenizers.*; use a draft that was trained with the tokenizer"),
-    ({"decoder": "psd", "acceptor": "rejection", "temperature": 0.5}, "acceptor 'rejection' needs builder 'packed' and temperature > 0"),
-    ({"decoder": "freedave", "builder": "order_swap"}, "decoder 'freedave' has no option 'builder'"),
-    ({"decoder": "lopa", "depth": 3}, "decoder 'lopa' has no option 'depth'; it accepts: threshold, k"),
-]  # fmt: skip
+    (
+        {"decoder": "psd", "policy": "klass"},
+        "policy 'klass' cannot be combined with drafts: it compares .* use it alone .depth=0.",
+    ),
+    (
+        {"decoder": "freedave", "policy": "credit"},
+        "policy 'credit' cannot be combined with drafts: its credits .* such as 'confidence'",
+    ),
+    (
+        {"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(7), 32, "wide", "")},
+        (
+            "'wide' was calibrated for block length 32, not for 8: decode with block_length=32 or"
+            " calibrate a graph for 8"
+        ),
+    ),
+    (
+        {"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(2), 8, "small", "")},
+        "'small' has 2 nodes, depth 7 asks for more",
+    ),
+    (
+        {"decoder": "psd", "builder": "draft_model", "draft": tiny_model(1, words=29)},
+        (
+            "draft 'tiny-1' and 'tiny-0' have different tokenizers.*; use a draft that was trained"
+            " with the tokenizer of 'tiny-0'"
+        ),
+    ),
+    (
+        {"decoder": "simsd", "draft": tiny_model(1, words=29)},
+        "have different tokenizers.*; use a draft that was trained with the tokenizer",
+    ),
+    (
+        {"decoder": "psd", "acceptor": "rejection", "temperature": 0.5},
+        "acceptor 'rejection' needs builder 'packed' and temperature > 0",
+    ),
+    (
+        {"decoder": "freedave", "builder": "order_swap"},
+        "decoder 'freedave' has no option 'builder'",
+    ),
+    (
+        {"decoder": "lopa", "depth": 3},
+        "decoder 'lopa' has no option 'depth'; it accepts: threshold, k",
+    ),
+]
 
 
-@pytest.mark.parametrize(("options", "words"), REFUSED, ids=["-".join(str(getattr(value, "name", value)) for value in case[0].values()) for case in REFUSED])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    REFUSED,
+    ids=[
+        "-".join(str(getattr(value, "name", value)) for value in case[0].values())
+        for case in REFUSED
+    ],
+)
 def test_plugs_that_do_not_fit_are_refused_with_what_would(options, words):
     with pytest.raises(UserError, match=words):
         psd_lib.generate(make_model(0), ["w3"], gen_length=8, **options)

@@ -32,7 +32,15 @@ from psd_lib.training.trainer import Trainer
 MICRO = Recipe(
     stages=(
         Stage("causal", "next_token", steps=4, warmup=2, drills=0.5),
-        Stage("blocks", "block_diffusion", steps=4, warmup=2, drills=0.5, full_attention=0.5, blocks=((0.0, {4: 0.5, 16: 0.5}),)),
+        Stage(
+            "blocks",
+            "block_diffusion",
+            steps=4,
+            warmup=2,
+            drills=0.5,
+            full_attention=0.5,
+            blocks=((0.0, {4: 0.5, 16: 0.5}),),
+        ),
     ),
     shape=Shape(vocab=320, hidden=16, layers=1, heads=2, head_dim=8, ffn=24),
     tokens=400,
@@ -82,7 +90,9 @@ def test_two_stream_mask_of_two_blocks_literally():
 
 
 def rows():
-    """Two rows of 12 tokens: prompts of 3 and 6, the second with end-of-text behind its ninth token."""
+    """Two rows of 12 tokens: prompts of 3 and 6, the second with end-of-text behind its ninth
+    token.
+    """
     ids = torch.randint(2, 300, (2, 12), generator=torch.Generator().manual_seed(0))
     return Batch(ids, torch.tensor([3, 6]), torch.tensor([12, 9]))
 
@@ -94,15 +104,22 @@ def test_one_pass_over_two_streams_equals_decoding_block_by_block(shift):
     total = 0.0
     for row in range(2):
         for start in range(0, 12, 4):
-            masked, weight = state.masked[row, start : start + 4], state.weights[row, start : start + 4]
+            masked, weight = (
+                state.masked[row, start : start + 4],
+                state.weights[row, start : start + 4],
+            )
             if not masked.any():
                 continue
-            canvas = torch.cat([batch.ids[row, :start], torch.where(masked, 1, batch.ids[row, start : start + 4])])[None]
+            canvas = torch.cat(
+                [batch.ids[row, :start], torch.where(masked, 1, batch.ids[row, start : start + 4])]
+            )[None]
             block = torch.arange(start + 4) // 4
             mask = (block[:, None] >= block[None, :])[None, None]
             logits = model(input_ids=canvas, attention_mask=mask, use_cache=False).logits[0]
             logits = logits.roll(1, 0)[start:] if shift else logits[start:]
-            losses = torch.nn.functional.cross_entropy(logits, batch.ids[row, start : start + 4], reduction="none")
+            losses = torch.nn.functional.cross_entropy(
+                logits, batch.ids[row, start : start + 4], reduction="none"
+            )
             total += (losses * weight)[masked].sum()
     loss = block_diffusion_loss(model, batch, state, 4, mask_id=1, shift=shift)
     torch.testing.assert_close(loss.total, total, rtol=1e-4, atol=1e-4)
@@ -113,16 +130,24 @@ def test_full_attention_loss_reads_what_every_position_saw(shift):
     model, batch = build("sdar", MICRO.shape, 0, 0), rows()
     state = draw_one_block(batch, 4, 0.5, torch.Generator().manual_seed(3))
     mask = torch.ones(2, 1, 12, 12, dtype=torch.bool)
-    logits = model(input_ids=batch.ids.masked_fill(state.masked, 1), attention_mask=mask, use_cache=False).logits
+    logits = model(
+        input_ids=batch.ids.masked_fill(state.masked, 1), attention_mask=mask, use_cache=False
+    ).logits
     logits = logits.roll(1, 1) if shift else logits
-    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.ids.flatten(), reduction="none")
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), batch.ids.flatten(), reduction="none"
+    )
     loss = full_attention_loss(model, batch, state, mask_id=1, shift=shift)
-    torch.testing.assert_close(loss.total, (losses * state.weights.flatten()).sum(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        loss.total, (losses * state.weights.flatten()).sum(), rtol=1e-4, atol=1e-4
+    )
     torch.testing.assert_close(loss.weight, state.weights.sum())
 
 
 def test_one_block_is_noisy_before_it_all_is_clean_and_behind_it_all_masked():
-    batch = Batch(torch.full((60, 32), 5), torch.randint(1, 20, (60,)), torch.randint(21, 32, (60,)))
+    batch = Batch(
+        torch.full((60, 32), 5), torch.randint(1, 20, (60,)), torch.randint(21, 32, (60,))
+    )
     state = draw_one_block(batch, 8, 0.5, torch.Generator().manual_seed(0))
     at = torch.arange(32)
     for masked, weights, prompt in zip(state.masked, state.weights, batch.prompts, strict=True):
@@ -136,7 +161,9 @@ def test_one_block_is_noisy_before_it_all_is_clean_and_behind_it_all_masked():
 
 
 def test_states_mask_answers_only_and_every_answer_block_somewhere():
-    batch = Batch(torch.full((40, 64), 5), torch.randint(1, 40, (40,)), torch.randint(41, 60, (40,)))
+    batch = Batch(
+        torch.full((40, 64), 5), torch.randint(1, 40, (40,)), torch.randint(41, 60, (40,))
+    )
     for block in (4, 8, 16, 32):
         state = draw_state(batch, block, 0.6, torch.Generator().manual_seed(block))
         at = torch.arange(64)[None]
@@ -195,7 +222,15 @@ def test_a_failure_in_one_of_two_processes_is_one_sentence(tmp_path, tokenizer, 
     state["model"]["lm_head.weight"].fill_(float("nan"))
     torch.save(state, tmp_path / "state.pt")
     with pytest.raises(UserError, match="no longer finite at step 2.*resume.$"):
-        train("micro", tmp_path / "out", work=tmp_path, ranks=2, device="cpu", compiled=False, score_items=0)
+        train(
+            "micro",
+            tmp_path / "out",
+            work=tmp_path,
+            ranks=2,
+            device="cpu",
+            compiled=False,
+            score_items=0,
+        )
 
 
 def test_a_checkpoint_of_other_sizes_is_refused(tmp_path, tokenizer):
@@ -206,7 +241,9 @@ def test_a_checkpoint_of_other_sizes_is_refused(tmp_path, tokenizer):
 
 def test_changed_training_data_is_refused(tmp_path, tokenizer, monkeypatch):
     trained(tmp_path, tokenizer, 1)
-    monkeypatch.setattr(batches, "drill", lambda rng: Example("drill", "Compute 1+1.\n", "1+1=2\n", {}))
+    monkeypatch.setattr(
+        batches, "drill", lambda rng: Example("drill", "Compute 1+1.\n", "1+1=2\n", {})
+    )
     with pytest.raises(UserError, match="training data has changed.*resume off"):
         Trainer(MICRO, tokenizer, tmp_path)
 
@@ -232,10 +269,18 @@ def test_a_cut_off_checkpoint_is_refused_in_one_sentence(tmp_path, tokenizer):
 
 
 def test_tokenizer_keeps_any_text_and_splits_digits(tokenizer):
-    for text in ("In 2 days 9*2=18.\n#### 13\n", "    def f(x):\n        return x[::-1] // 7\n", "naïve — 数字 ☕\t\n\n"):
+    for text in (
+        "In 2 days 9*2=18.\n#### 13\n",
+        "    def f(x):\n        return x[::-1] // 7\n",
+        "naïve — 数字 ☕\t\n\n",
+    ):
         assert tokenizer.decode(tokenizer.encode(text)) == text
     assert tokenizer.tokenize("345") == ["3", "4", "5"]
-    assert tokenizer.encode("<|endoftext|><|MASK|>") == [tokenizer.eos_token_id, tokenizer.mask_token_id] == [0, 1]
+    assert (
+        tokenizer.encode("<|endoftext|><|MASK|>")
+        == [tokenizer.eos_token_id, tokenizer.mask_token_id]
+        == [0, 1]
+    )
 
 
 def test_batches_hold_whole_rows_that_end_with_end_of_text(tokenizer):
@@ -248,14 +293,30 @@ def test_batches_hold_whole_rows_that_end_with_end_of_text(tokenizer):
 
 def test_train_writes_a_folder_that_stock_qwen3_loads_completely(tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, "micro", MICRO)
-    out = train("micro", tmp_path / "out", work=tmp_path / "work", ranks=1, device="cpu", compiled=False, score_items=0)
+    out = train(
+        "micro",
+        tmp_path / "out",
+        work=tmp_path / "work",
+        ranks=1,
+        device="cpu",
+        compiled=False,
+        score_items=0,
+    )
     raw = json.loads((out / "config.json").read_text())
     assert raw["model_type"] == "sdar" and raw["block_size"] == 32 and raw["mask_token_id"] == 1
-    known = {key: value for key, value in raw.items() if key not in ("model_type", "architectures", "dtype")}
+    known = {
+        key: value
+        for key, value in raw.items()
+        if key not in ("model_type", "architectures", "dtype")
+    }
     model, report = Qwen3ForCausalLM.from_pretrained(
         out, config=Qwen3Config(**known), output_loading_info=True, dtype=torch.float32
     )
-    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
+    assert (
+        not report["missing_keys"]
+        and not report["unexpected_keys"]
+        and not report["mismatched_keys"]
+    )
     stored = load_state(tmp_path / "work")["model"]["lm_head.weight"]
     torch.testing.assert_close(model.lm_head.weight.data, stored.bfloat16().float())
     assert PreTrainedTokenizerFast.from_pretrained(out).mask_token_id == 1
@@ -281,15 +342,23 @@ def test_card_shows_what_was_measured(tmp_path, tokenizer):
 
 
 @pytest.mark.parametrize(("family", "ffn"), [("llada", 24), ("Dream", 24), ("sdar", 16)])
-def test_a_model_that_starts_from_another_one_loads_with_stock_classes(tmp_path, monkeypatch, family, ffn):
-    """Weights are taken over without the norms that the new family lacks, or as many as a smaller one has room for."""
+def test_a_model_that_starts_from_another_one_loads_with_stock_classes(
+    tmp_path, monkeypatch, family, ffn
+):
+    """Weights are taken over without the norms that the new family lacks, or as many as a smaller
+    one has room for.
+    """
     monkeypatch.setattr(paths, "MODELS", tmp_path)
     monkeypatch.setattr(hub, "MODELS", tmp_path)
     diffusion = replace(MICRO.stages[1], full_attention=1.0)
     first = replace(MICRO, stages=(replace(MICRO.stages[0], steps=30),))
     monkeypatch.setitem(RECIPES, "first", first)
     shape = replace(MICRO.shape, ffn=ffn)
-    monkeypatch.setitem(RECIPES, "second", replace(MICRO, family=family, shape=shape, start="first", tail=1, stages=(diffusion,)))
+    monkeypatch.setitem(
+        RECIPES,
+        "second",
+        replace(MICRO, family=family, shape=shape, start="first", tail=1, stages=(diffusion,)),
+    )
     for name in ("first", "second"):
         out = train(name, ranks=1, device="cpu", compiled=False, score_items=0)
     raw = json.loads((out / "config.json").read_text())
@@ -297,7 +366,9 @@ def test_a_model_that_starts_from_another_one_loads_with_stock_classes(tmp_path,
     stock = getattr(transformers, family_of(raw).architecture)
     _, report = stock.from_pretrained(out, output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    assert (out / "tokenizer.json").read_bytes() == (tmp_path / "first" / "tokenizer.json").read_bytes()
+    assert (out / "tokenizer.json").read_bytes() == (
+        tmp_path / "first" / "tokenizer.json"
+    ).read_bytes()
     assert psd_lib.generate(psd_lib.load(out), "Compute 1+2.\n", "greedy", gen_length=8).text
 
 

@@ -6,7 +6,9 @@ from psd_lib.training.transplant import pruned
 
 
 def layer(number, strengths):
-    """A layer whose hidden unit u has gate, up and down weights of `strengths[u]`; its norm holds the layer's number."""
+    """A layer whose hidden unit u has gate, up and down weights of `strengths[u]`; its norm holds
+    the layer's number.
+    """
     size = torch.tensor(strengths, dtype=torch.float32)
     rows = size[:, None].expand(-1, 2)
     name = f"model.layers.{number}."
@@ -24,7 +26,11 @@ def test_strongest_units_stay_in_their_order_and_layers_at_even_distances():
     for number, values in enumerate(strengths):
         weights |= layer(number, values)
     small = pruned(weights, layers=3, ffn=2)
-    assert [small[f"model.layers.{n}.input_layernorm.weight"][0].item() for n in range(3)] == [0, 2, 4]
+    assert [small[f"model.layers.{n}.input_layernorm.weight"][0].item() for n in range(3)] == [
+        0,
+        2,
+        4,
+    ]
     # Units 1 and 2 of the first layer, the first two of equal ones, units 0 and 2 of the last.
     for n, units in enumerate([[3, 2], [5, 5], [2, 3]]):
         assert small[f"model.layers.{n}.mlp.gate_proj.weight"][:, 0].tolist() == units

@@ -1,4 +1,6 @@
-"""WINO: the shadow block's attention, its opinions against a plain forward, what is taken back, and that it ends."""
+"""WINO: the shadow block's attention, its opinions against a plain forward, what is taken back, and
+that it ends.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +20,12 @@ from psd_lib.errors import UserError
 def test_a_shadow_sees_everything_but_its_twin_and_nobody_sees_a_shadow():
     visible = torch.ones(1, 1, 3, 3, dtype=torch.bool)
     assert shadow_visible(visible, torch.tensor([[1, 2]]), 3)[0, 0].int().tolist() == [
-        [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 0, 1, 1, 1], [1, 1, 0, 1, 1]]  # fmt: skip
+        [1, 1, 1, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 0, 1, 1, 1],
+        [1, 1, 0, 1, 1],
+    ]
 
 
 def test_a_shadow_behind_the_canvas_does_not_exist():
@@ -39,13 +46,27 @@ class Wide(ByConfidence):
 
 
 class Loop:
-    """As much of a loop as a review reads: one sequence whose window is the block of six behind a prompt of two."""
+    """As much of a loop as a review reads: one sequence whose window is the block of six behind a
+    prompt of two.
+    """
 
     def __init__(self):
-        self.denoiser = type("D", (), {"shift": False, "sees_future": True, "causal_context": False})()
+        self.denoiser = type(
+            "D", (), {"shift": False, "sees_future": True, "causal_context": False}
+        )()
         columns = torch.arange(2, 8)[None]
-        self.canvas = type("C", (), {"ids": torch.zeros(1, 8), "width": 6, "start": torch.tensor([2]), "prompt_end": 2,
-                                     "end": 8, "columns": lambda self: columns})()  # fmt: skip
+        self.canvas = type(
+            "C",
+            (),
+            {
+                "ids": torch.zeros(1, 8),
+                "width": 6,
+                "start": torch.tensor([2]),
+                "prompt_end": 2,
+                "end": 8,
+                "columns": lambda self: columns,
+            },
+        )()
         self.session = None
 
 
@@ -59,14 +80,39 @@ MASKED = torch.tensor([[0, 0, 0, 1, 1, 1]]).bool()
 TWO, ONE = torch.tensor([[0, 0, 0, 1, 1, 0]]).bool(), torch.tensor([[0, 0, 0, 1, 0, 0]]).bool()
 
 
-@pytest.mark.parametrize(("hidden", "taken", "commit", "revoked"), [
-    pytest.param([0.95, 0.2, 0.7, 0, 0, 0], 3, TWO, [0, 1, 1, 0, 0, 0], id="all that is doubted"),
-    pytest.param([0.5, 0.2, 0.7, 0, 0, 0], 3, TWO, [1, 1, 0, 0, 0, 0], id="the lowest two"),
-    pytest.param([0.5, 0.5, 0.5, 0, 0, 0], 2, TWO, [1, 0, 0, 0, 0, 0], id="ties go to the lowest position"),
-    pytest.param([0.5, 0.2, 0.7, 0, 0, 0], 1, TWO, [0, 0, 0, 0, 0, 0], id="fewer than one was taken before"),
-    pytest.param([0.5, 0.2, 0.7, 0, 0, 0], 3, ONE, [0, 0, 0, 0, 0, 0], id="a single commit takes nothing back"),
-    pytest.param([0.9, 0.9, 0.95, 0, 0, 0], 3, TWO, [0, 0, 0, 0, 0, 0], id="the limit itself is kept"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("hidden", "taken", "commit", "revoked"),
+    [
+        pytest.param(
+            [0.95, 0.2, 0.7, 0, 0, 0], 3, TWO, [0, 1, 1, 0, 0, 0], id="all that is doubted"
+        ),
+        pytest.param([0.5, 0.2, 0.7, 0, 0, 0], 3, TWO, [1, 1, 0, 0, 0, 0], id="the lowest two"),
+        pytest.param(
+            [0.5, 0.5, 0.5, 0, 0, 0],
+            2,
+            TWO,
+            [1, 0, 0, 0, 0, 0],
+            id="ties go to the lowest position",
+        ),
+        pytest.param(
+            [0.5, 0.2, 0.7, 0, 0, 0],
+            1,
+            TWO,
+            [0, 0, 0, 0, 0, 0],
+            id="fewer than one was taken before",
+        ),
+        pytest.param(
+            [0.5, 0.2, 0.7, 0, 0, 0],
+            3,
+            ONE,
+            [0, 0, 0, 0, 0, 0],
+            id="a single commit takes nothing back",
+        ),
+        pytest.param(
+            [0.9, 0.9, 0.95, 0, 0, 0], 3, TWO, [0, 0, 0, 0, 0, 0], id="the limit itself is kept"
+        ),
+    ],
+)
 def test_what_is_taken_back(hidden, taken, commit, revoked):
     found = review(hidden, taken)
     assert found.revoke(commit, MASKED)[0].int().tolist() == revoked
@@ -80,13 +126,27 @@ def test_prompt_tokens_in_the_window_are_never_taken_back():
 
 
 @pytest.mark.parametrize("future", [False, True], ids=["block-causal", "bidirectional"])
-def test_the_calls_with_a_shadow_say_what_plain_calls_say_and_the_review_hides_the_token(future, monkeypatch):
+def test_the_calls_with_a_shadow_say_what_plain_calls_say_and_the_review_hides_the_token(
+    future, monkeypatch
+):
     model, seen = make_model(6, future), []
     update = WinoReview.revoke
-    monkeypatch.setattr(WinoReview, "revoke", lambda self, commit, masked: seen.append(
-        (self.loop.canvas.ids.clone(), self.loop.canvas.start.clone(), self.hidden.clone())) or update(self, commit, masked))
-    [sequence] = psd_lib.generate(model, [[3, 4, 5, 6, 7, 8, 9, 2]], "wino", threshold=0.05, keep=0.0, gen_length=16)
-    plain = psd_lib.generate(model, [[3, 4, 5, 6, 7, 8, 9, 2]], policy=Wide(0.05), depth=0, gen_length=16)
+    monkeypatch.setattr(
+        WinoReview,
+        "revoke",
+        lambda self, commit, masked: (
+            seen.append(
+                (self.loop.canvas.ids.clone(), self.loop.canvas.start.clone(), self.hidden.clone())
+            )
+            or update(self, commit, masked)
+        ),
+    )
+    [sequence] = psd_lib.generate(
+        model, [[3, 4, 5, 6, 7, 8, 9, 2]], "wino", threshold=0.05, keep=0.0, gen_length=16
+    )
+    plain = psd_lib.generate(
+        model, [[3, 4, 5, 6, 7, 8, 9, 2]], policy=Wide(0.05), depth=0, gen_length=16
+    )
     assert sequence.tokens == plain[0].tokens
     checked = 0
     for ids, start, hidden in seen:
@@ -100,11 +160,17 @@ def test_the_calls_with_a_shadow_say_what_plain_calls_say_and_the_review_hides_t
                 positions = torch.cat([torch.arange(size), torch.arange(begin, begin + 8)])[None]
                 see = torch.ones(1, 1, size + 8, size + 8, dtype=torch.bool)
                 if not future:
-                    see[0, 0, :size, :size] = (torch.arange(size)[:, None] // 8) >= (torch.arange(size) // 8)
+                    see[0, 0, :size, :size] = (torch.arange(size)[:, None] // 8) >= (
+                        torch.arange(size) // 8
+                    )
                 see[..., :size, size:] = False
                 see[0, 0, range(size, size + 8), range(begin, begin + 8)] = False
-                logits = model.denoiser.logits(row, positions, see, torch.tensor([0]), torch.tensor([size + at]))
-                expected = ban(logits, model.mask_id, model.denoiser.vocab_size).softmax(-1)[0, token]
+                logits = model.denoiser.logits(
+                    row, positions, see, torch.tensor([0]), torch.tensor([size + at])
+                )
+                expected = ban(logits, model.mask_id, model.denoiser.vocab_size).softmax(-1)[
+                    0, token
+                ]
                 torch.testing.assert_close(hidden[0, at], expected, atol=1e-4, rtol=1e-3)
     assert checked == 6
 
@@ -116,7 +182,11 @@ def test_it_takes_back_ends_and_leaves_a_consistent_trace(future, temperature):
     model, prompts = make_model(7, future, 2.0), make_prompts(35, 5)
     settings = DecodeConfig.make("wino", threshold=0.2, gen_length=GEN, temperature=temperature)
     out = run(model, prompts, settings)
-    boldly = run(model, prompts, DecodeConfig.make("wino", threshold=0.2, keep=0.0, gen_length=GEN, temperature=temperature))
+    boldly = run(
+        model,
+        prompts,
+        DecodeConfig.make("wino", threshold=0.2, keep=0.0, gen_length=GEN, temperature=temperature),
+    )
     assert any(one.nfe > other.nfe for one, other in zip(out, boldly))  # something was taken back
     for sequence in out:
         trace = sequence.trace
@@ -134,8 +204,16 @@ def test_nothing_doubted_is_the_bold_policy_with_a_block_more_of_queries():
 
 def test_where_it_does_not_fit_is_said():
     model = make_model(0)
-    with pytest.raises(UserError, match="policy 'wino' cannot be combined with cache 'exact_block': commits .*; use cache 'none'"):
+    with pytest.raises(
+        UserError,
+        match=(
+            "policy 'wino' cannot be combined with cache 'exact_block': commits .*; use cache"
+            " 'none'"
+        ),
+    ):
         psd_lib.generate(model, [[3]], "wino", cache="exact_block", gen_length=8)
     model.denoiser.denoiser.shift = True
-    with pytest.raises(UserError, match="policy 'wino' does not fit this model: its predictions are shifted"):
+    with pytest.raises(
+        UserError, match="policy 'wino' does not fit this model: its predictions are shifted"
+    ):
         psd_lib.generate(model, [[3]], "wino", gen_length=8)

@@ -1,4 +1,6 @@
-"""A small experiment for tests of runs: a toy task in a folder of the test's own and a tiny random model."""
+"""A small experiment for tests of runs: a toy task in a folder of the test's own and a tiny random
+model.
+"""
 
 import json
 import sys
@@ -28,11 +30,20 @@ CONFIG = ExperimentConfig(
 
 
 def install(folder: Path, items: int = 40) -> None:
-    """Make `toy` a task whose test set lies in `folder`; for use under monkeypatch or in a process of its own."""
+    """Make `toy` a task whose test set lies in `folder`; for use under monkeypatch or in a process
+    of its own.
+    """
     paths.TASKS = folder
     tasks._TASKS["toy"] = TOY
     lines = [
-        json.dumps({"id": f"toy/{i}", "prompt": " ".join(WORDS[i % 7 : i % 7 + 2 + i % 3]), "reference": "w5", "meta": {}})
+        json.dumps(
+            {
+                "id": f"toy/{i}",
+                "prompt": " ".join(WORDS[i % 7 : i % 7 + 2 + i % 3]),
+                "reference": "w5",
+                "meta": {},
+            }
+        )
         for i in range(items)
     ]
     (folder / "toy").mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""Calibration of draft graphs (Spiffy): recorded trajectories in, a graph file with its provenance out."""
+"""Calibration of draft graphs (Spiffy): recorded trajectories in, a graph file with its provenance
+out.
+"""
 
 from psd_lib.calibration.calibrate import calibrate
 from psd_lib.calibration.files import Calibration, load, names, save

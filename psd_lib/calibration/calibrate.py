@@ -1,4 +1,6 @@
-"""Calibrate a draft graph: decode validation items with the bare policy and count where it went, in ranks."""
+"""Calibrate a draft graph: decode validation items with the bare policy and count where it went, in
+ranks.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +24,38 @@ SPLIT = "validation"
 GREEDY = "greedy"
 
 
-def calibrate(model: Model, task: Task | Sequence[Task], items: int = 50, *, name: str | None = None, nodes: int = 16,
-              horizon: int = 4, vocabulary: int = 3, policy: str = GREEDY, progress: bool = False,
-              **options: Any) -> Calibration:  # fmt: skip
-    """Find the draft graph of a model and a policy from `items` validation items, spread evenly over the tasks.
+def calibrate(
+    model: Model,
+    task: Task | Sequence[Task],
+    items: int = 50,
+    *,
+    name: str | None = None,
+    nodes: int = 16,
+    horizon: int = 4,
+    vocabulary: int = 3,
+    policy: str = GREEDY,
+    progress: bool = False,
+    **options: Any,
+) -> Calibration:
+    """Find the draft graph of a model and a policy from `items` validation items, spread evenly
+    over the tasks.
 
-    Each state of the bare policy is a root: the states up to `horizon` steps later in its block are formulas over its own
-    ranks, with tokens among its `vocabulary` best. The `nodes` best by degree-1 accumulation are kept (Spiffy,
-    arXiv 2509.18085). `policy` and `options` (k, threshold, block_length, gen_length, cache, ...) are those of
-    `psd_lib.generate`; the default is greedy, and the fastest cache that changes no decision. The graph is called `name`, or
-    else after the model and the policy. Items always come from the validation split, which no result is measured on.
-    Raises UserError when a task has too few of them or when nothing was recorded.
+    Each state of the bare policy is a root: the states up to `horizon` steps later in its block are
+    formulas over its own ranks, with tokens among its `vocabulary` best. The `nodes` best by
+    degree-1 accumulation are kept (Spiffy, arXiv 2509.18085). `policy` and `options` (k, threshold,
+    block_length, gen_length, cache, ...) are those of `psd_lib.generate`; the default is greedy,
+    and the fastest cache that changes no decision. The graph is called `name`, or else after the
+    model and the policy. Items always come from the validation split, which no result is measured
+    on. Raises UserError when a task has too few of them or when nothing was recorded.
     """
     import psd_lib
 
-    for label, value in (("items", items), ("nodes", nodes), ("horizon", horizon), ("vocabulary", vocabulary)):
+    for label, value in (
+        ("items", items),
+        ("nodes", nodes),
+        ("horizon", horizon),
+        ("vocabulary", vocabulary),
+    ):
         at_least(label, value, 1)
     tasks = list(task) if isinstance(task, Sequence) else [task]
     given = {"policy": "top_k", "k": 1} if policy == GREEDY else {"policy": policy}
@@ -47,25 +66,49 @@ def calibrate(model: Model, task: Task | Sequence[Task], items: int = 50, *, nam
         config = DecodeConfig.make("psd", depth=0, **{"gen_length": one.gen_length, **options})
         witness = Witness(vocabulary)
         config = replace(config.bare, builder=witness)
-        psd_lib.generate(model, [example.prompt for example in examples], config=config, progress=progress)
+        psd_lib.generate(
+            model, [example.prompt for example in examples], config=config, progress=progress
+        )
         for batch in witness.seen:
             counts.add(batch.walks(horizon))
-        used[one.name] = {"data_hash": one.data_hash(SPLIT), "items": [example.id for example in examples]}
+        used[one.name] = {
+            "data_hash": one.data_hash(SPLIT),
+            "items": [example.id for example in examples],
+        }
         settings.append(config)
     formulas = counts.best(nodes)
     if not formulas:
-        raise UserError("no policy step followed another one in the same block, so there is nothing to calibrate; use longer blocks.")
+        raise UserError(
+            "no policy step followed another one in the same block, so there is nothing to"
+            " calibrate; use longer blocks."
+        )
     block_length = settings[0].block_length or model.block_length
     about = {
-        "model": model.name, "fingerprint": model.fingerprint, "split": SPLIT, "tasks": used,
-        "policy": settings[0].bare.to_dict()["policy"], "gen_length": {t.name: c.gen_length for t, c in zip(tasks, settings)},
-        "horizon": horizon, "vocabulary": vocabulary, "code": collect(),
-    }  # fmt: skip
-    return Calibration(name or f"{model.name}-{policy}", block_length, tuple(formulas), tuple(counts.reached[f] for f in formulas), counts.states, about)
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "split": SPLIT,
+        "tasks": used,
+        "policy": settings[0].bare.to_dict()["policy"],
+        "gen_length": {t.name: c.gen_length for t, c in zip(tasks, settings)},
+        "horizon": horizon,
+        "vocabulary": vocabulary,
+        "code": collect(),
+    }
+    return Calibration(
+        name or f"{model.name}-{policy}",
+        block_length,
+        tuple(formulas),
+        tuple(counts.reached[f] for f in formulas),
+        counts.states,
+        about,
+    )
 
 
 def _examples(task: Task, items: int) -> list[Example]:
     examples = task.load(SPLIT, items) if items else []
     if len(examples) < items:
-        raise UserError(f"task {task.name!r} has {len(examples)} {SPLIT} items, calibration asks for {items}; ask for fewer.")
+        raise UserError(
+            f"task {task.name!r} has {len(examples)} {SPLIT} items, calibration asks for {items};"
+            " ask for fewer."
+        )
     return examples

@@ -11,7 +11,9 @@ from psd_lib.decoding.graphs import Formula
 
 @dataclass
 class Counts:
-    """How often each formula was reached, and which formulas stood one policy step before it (the empty one included)."""
+    """How often each formula was reached, and which formulas stood one policy step before it (the
+    empty one included).
+    """
 
     states: int = 0
     reached: Counter[Formula] = field(default_factory=Counter)
@@ -28,18 +30,23 @@ class Counts:
                         self.parents[child].add(parent)
 
     def best(self, count: int) -> list[Formula]:
-        """At most `count` formulas by degree-1 accumulation (Spiffy): own count plus the counts of the direct parents.
+        """At most `count` formulas by degree-1 accumulation (Spiffy): own count plus the counts of
+        the direct parents.
 
-        Formulas are taken one by one, the best first, among those with a direct parent already taken (the certain state
-        is), so every prefix of the result is connected: the first D are the graph of D nodes. Taking them one by one is our
-        reading of "the connected subgraph of greatest accumulated frequency". Ties go to the larger own count, then to the
-        smaller, then to the better ranked formula.
+        Formulas are taken one by one, the best first, among those with a direct parent already
+        taken (the certain state is), so every prefix of the result is connected: the first D are
+        the graph of D nodes. Taking them one by one is our reading of "the connected subgraph of
+        greatest accumulated frequency". Ties go to the larger own count, then to the smaller, then
+        to the better ranked formula.
 
-        Example: {0} reached 5 times, {1} 2 times, {0, 1} 4 times after {0} and once after {1}: accumulated 5, 2, 12;
-        taken {0}, {0, 1}, {1}.
+        Example: {0} reached 5 times, {1} 2 times, {0, 1} 4 times after {0} and once after {1}:
+        accumulated 5, 2, 12; taken {0}, {0, 1}, {1}.
         """
         taken: list[Formula] = []
-        value = {f: n + sum(self.reached[parent] for parent in self.parents[f] if parent) for f, n in self.reached.items()}
+        value = {
+            f: n + sum(self.reached[parent] for parent in self.parents[f] if parent)
+            for f, n in self.reached.items()
+        }
         known = {()}
         while len(taken) < count:
             open_ones = [f for f in value if f not in known and self.parents[f] & known]

@@ -1,4 +1,6 @@
-"""Graph files: one JSON per calibrated graph under data/graphs, formulas with their counts and where they come from."""
+"""Graph files: one JSON per calibrated graph under data/graphs, formulas with their counts and
+where they come from.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ GRAPHS = DATA / "graphs"
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibrated graph as it lies on disk: formulas best first, how often each was reached, and the provenance.
+    """A calibrated graph as it lies on disk: formulas best first, how often each was reached, and
+    the provenance.
 
     `counts[n]` says in how many of `states` recorded states formula n was really reached.
     """
@@ -35,7 +38,9 @@ class Calibration:
         """What decoding needs of it."""
         graph = Graph(self.formulas)
         text = json.dumps([graph.formulas, self.block_length], separators=(",", ":"))
-        return Measured(graph, self.block_length, self.name, hashlib.sha256(text.encode()).hexdigest()[:12])
+        return Measured(
+            graph, self.block_length, self.name, hashlib.sha256(text.encode()).hexdigest()[:12]
+        )
 
 
 def names(folder: Path | None = None) -> list[str]:
@@ -61,15 +66,25 @@ def load(graph: str | Path | None, folder: Path | None = None) -> Calibration:
     folder = folder or GRAPHS
     there = ", ".join(names(folder)) or "none yet"
     if graph is None:
-        raise UserError(f"calibrated drafts need a graph, graph=NAME; there are: {there}; psd_lib.calibration.calibrate makes one.")
+        raise UserError(
+            f"calibrated drafts need a graph, graph=NAME; there are: {there};"
+            " psd_lib.calibration.calibrate makes one."
+        )
     path = Path(graph) if str(graph).endswith(".json") else folder / f"{graph}.json"
     if not path.is_file():
-        raise UserError(f"unknown graph {str(graph)!r}; there are: {there}; psd_lib.calibration.calibrate makes one.")
+        raise UserError(
+            f"unknown graph {str(graph)!r}; there are: {there}; psd_lib.calibration.calibrate makes"
+            " one."
+        )
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data.pop("format") != FORMAT:
             raise ValueError("another format")
         found = Calibration(**data)
-        return Calibration(**{**data, "formulas": found.measured.graph.formulas, "counts": tuple(found.counts)})
+        return Calibration(
+            **{**data, "formulas": found.measured.graph.formulas, "counts": tuple(found.counts)}
+        )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} is no graph file ({error}); psd_lib.calibration.save writes one.") from None
+        raise UserError(
+            f"{path} is no graph file ({error}); psd_lib.calibration.save writes one."
+        ) from None

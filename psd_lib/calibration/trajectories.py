@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Witness(NoDraft):
-    """A builder that drafts nothing and notes every state of the bare policy, with the `vocabulary` best tokens of each."""
+    """A builder that drafts nothing and notes every state of the bare policy, with the `vocabulary`
+    best tokens of each.
+    """
 
     vocabulary: int = 1
     seen: list[BoundWitness] = field(default_factory=list, compare=False)
@@ -35,12 +37,16 @@ class Witness(NoDraft):
 
 
 class BoundWitness:
-    """The notes on one batch: per iteration start of the window, node 0, its mask, position ranks, ranked tokens."""
+    """The notes on one batch: per iteration start of the window, node 0, its mask, position ranks,
+    ranked tokens.
+    """
 
     def __init__(self, loop: Loop):
         self.loop, self.notes = loop, []
 
-    def build(self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor) -> Drafts:
+    def build(
+        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
+    ) -> Drafts:
         """Node 0 alone, noted."""
         canvas, (tokens, _) = self.loop.canvas, self.loop.session.ranked(stale)
         start = torch.where(canvas.done, -1, canvas.start)
@@ -48,10 +54,12 @@ class BoundWitness:
         return NoDraft().build(node0, masked, stale, policy, taken)
 
     def walks(self, horizon: int) -> Iterator[list[Formula | None]]:
-        """For each noted state that is not complete: formulas of the next states of its block, at most `horizon`, in order.
+        """For each noted state that is not complete: formulas of the next states of its block, at
+        most `horizon`, in order.
 
-        A formula says what was committed since the noted state in that state's own ranks; None where a token was not
-        among the noted ones, so that no formula over them could have drafted it.
+        A formula says what was committed since the noted state in that state's own ranks; None
+        where a token was not among the noted ones, so that no formula over them could have drafted
+        it.
         """
         notes = [[part.cpu() for part in note] for note in self.notes]
         for at, (start, node0, masked, rank, tokens) in enumerate(notes):
@@ -66,7 +74,9 @@ class BoundWitness:
 
 
 def _formula(decided: Tensor, rank: Tensor, tokens: Tensor, state: Tensor) -> Formula | None:
-    """Pairs of the `decided` positions `[W]`, or None where a token of `state` is not among `tokens` `[W, R]`."""
+    """Pairs of the `decided` positions `[W]`, or None where a token of `state` is not among
+    `tokens` `[W, R]`.
+    """
     pairs = []
     for position in decided.nonzero()[:, 0].tolist():
         place = (tokens[position] == state[position]).nonzero()

@@ -1,4 +1,6 @@
-"""The decoding core: one loop over token ids, with policies, draft builders, acceptors and cache plans as plugs."""
+"""The decoding core: one loop over token ids, with policies, draft builders, acceptors and cache
+plans as plugs.
+"""
 
 from psd_lib.decoding.acceptance import ACCEPTORS
 from psd_lib.decoding.drafts import BUILDERS
@@ -10,5 +12,19 @@ from psd_lib.decoding.scores import Scores
 from psd_lib.decoding.stops import STOPS
 from psd_lib.decoding.trace import Ledger, Recording
 
-__all__ = ["ACCEPTORS", "BUILDERS", "CACHES", "POLICIES", "PRESETS", "STOPS", "ByConfidence", "DecodeConfig", "Ledger",
-           "Recording", "Scores", "decode", "notes_of", "register"]  # fmt: skip
+__all__ = [
+    "ACCEPTORS",
+    "BUILDERS",
+    "CACHES",
+    "POLICIES",
+    "PRESETS",
+    "STOPS",
+    "ByConfidence",
+    "DecodeConfig",
+    "Ledger",
+    "Recording",
+    "Scores",
+    "decode",
+    "notes_of",
+    "register",
+]

@@ -1,8 +1,10 @@
-"""Cache plans: which positions run as queries in a call, what they see, and what is stored between calls.
+"""Cache plans: which positions run as queries in a call, what they see, and what is stored between
+calls.
 
-The loop says which guessed states need scores and leaves the call to the plan. All plans here are exact: they change
-what is computed, never what is decided. Plans that freeze K/V which the model would recompute (prefix and dual caches of
-fully bidirectional models) are approximations and would have to say so.
+The loop says which guessed states need scores and leaves the call to the plan. All plans here are
+exact: they change what is computed, never what is decided. Plans that freeze K/V which the model
+would recompute (prefix and dual caches of fully bidirectional models) are approximations and would
+have to say so.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from psd_lib.errors import UserError
 
 @dataclass(frozen=True)
 class Ask:
-    """What the loop asks in one iteration about S x N guessed states; the tensors but `tokens` are on the host.
+    """What the loop asks in one iteration about S x N guessed states; the tensors but `tokens` are
+    on the host.
 
-    `tokens` int64 `[S, N, W]` window contents; `wanted` bool `[S, N, W]` the positions whose logits are asked for, which
-    are those of the next block where `complete` `[S, N]`; `start` int64 `[S]` first column of each window. Windows of
-    several blocks (`[S, N, span]`) are never complete.
+    `tokens` int64 `[S, N, W]` window contents; `wanted` bool `[S, N, W]` the positions whose logits
+    are asked for, which are those of the next block where `complete` `[S, N]`; `start` int64 `[S]`
+    first column of each window. Windows of several blocks (`[S, N, span]`) are never complete.
     """
 
     tokens: Tensor
@@ -34,9 +37,11 @@ class Ask:
     start: Tensor
 
     def ahead(self, width: int) -> Tensor:
-        """How many blocks of `width` lie between the window's first and the one that a state is at, int64 `[S, N]`.
+        """How many blocks of `width` lie between the window's first and the one that a state is at,
+        int64 `[S, N]`.
 
-        Example, width 2, wanted [0 0 1 1] of a window of two blocks: 1. A complete window of one block: 1.
+        Example, width 2, wanted [0 0 1 1] of a window of two blocks: 1. A complete window of one
+        block: 1.
         """
         first = self.wanted.int().argmax(-1) // width if self.wanted.shape[-1] > width else 0
         return self.complete + first
@@ -46,8 +51,8 @@ class Ask:
 class Answer:
     """Logits `[n, V]` for the n True entries of `wanted` in order, and what the call cost.
 
-    `query` and `key` are tokens per sequence `[S]` (host): those that ran, and those that they could see, over its rows.
-    Padding is not counted, so they are the same in any batch.
+    `query` and `key` are tokens per sequence `[S]` (host): those that ran, and those that they
+    could see, over its rows. Padding is not counted, so they are the same in any batch.
     """
 
     logits: Tensor
@@ -66,7 +71,9 @@ class Session(Protocol):
 
 
 class CachePlan(Protocol):
-    """What a config names; `open` starts it on a batch. `wide` = True: windows of several blocks fit (eager drafting)."""
+    """What a config names; `open` starts it on a batch. `wide` = True: windows of several blocks
+    fit (eager drafting).
+    """
 
     name: ClassVar[str]
 
@@ -76,7 +83,9 @@ class CachePlan(Protocol):
 
 @dataclass(frozen=True)
 class NoCache:
-    """Recompute every column that the asked positions can see, one row per state: a state alone decides its scores."""
+    """Recompute every column that the asked positions can see, one row per state: a state alone
+    decides its scores.
+    """
 
     name: ClassVar[str] = "none"
     wide: ClassVar[bool] = True
@@ -107,10 +116,19 @@ class FullForward:
         row = number[where[:, 0], where[:, 1]]
         column = start[where[:, 0], where[:, 1]] + where[:, 2]
         sequence, node, row, column = to_device(canvas.ids.device, *rows.unbind(1), row, column)
-        ids = canvas.ids[sequence].scatter(1, canvas.columns()[sequence], ask.tokens[sequence, node])[:, :size]
-        begin = canvas.start[sequence] + canvas.width * ask.ahead(canvas.width).to(canvas.ids.device)[sequence, node]
+        ids = canvas.ids[sequence].scatter(
+            1, canvas.columns()[sequence], ask.tokens[sequence, node]
+        )[:, :size]
+        begin = (
+            canvas.start[sequence]
+            + canvas.width * ask.ahead(canvas.width).to(canvas.ids.device)[sequence, node]
+        )
         positions = canvas.positions[sequence, :size]
-        visible = visibility(positions, sight(self.denoiser, canvas, sequence, begin, size), self.denoiser.sees_future)
+        visible = visibility(
+            positions,
+            sight(self.denoiser, canvas, sequence, begin, size),
+            self.denoiser.sees_future,
+        )
         logits = self.denoiser.logits(ids, positions, visible, row, column)
         tokens = needed.sum(-1) * canvas.real(own)
         return Answer(logits, tokens, tokens)
@@ -120,7 +138,8 @@ class FullForward:
 
 
 def sight(denoiser: Denoiser, canvas: Canvas, sequence: Tensor, begin: Tensor, size: int) -> Tensor:
-    """Block numbers `[R, size]` of the rows' first columns, for `visibility`; `begin` `[R]` is each row's current block.
+    """Block numbers `[R, size]` of the rows' first columns, for `visibility`; `begin` `[R]` is each
+    row's current block.
 
     With a causal context every column before the current block is a block of its own.
 
@@ -133,10 +152,12 @@ def sight(denoiser: Denoiser, canvas: Canvas, sequence: Tensor, begin: Tensor, s
 
 
 def visibility(positions: Tensor, blocks: Tensor, sees_future: bool) -> Tensor:
-    """Which key each query may see, bool `[R, 1, C, C]` (4-D, as stock classes pass such masks on unchanged).
+    """Which key each query may see, bool `[R, 1, C, C]` (4-D, as stock classes pass such masks on
+    unchanged).
 
-    Keys at padding (negative position) are seen by nobody; padding queries see every real key, since a query without a
-    key is undefined in some kernels. Block-causal: a query sees its own block and everything before it.
+    Keys at padding (negative position) are seen by nobody; padding queries see every real key,
+    since a query without a key is undefined in some kernels. Block-causal: a query sees its own
+    block and everything before it.
 
     Example, positions [-1, 0, 1, 2], block_length 2, block-causal, query rows from the top::
 

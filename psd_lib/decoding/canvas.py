@@ -1,7 +1,9 @@
-"""The canvas: prompts of different length and their masks in one left-padded tensor, each sequence in its own block.
+"""The canvas: prompts of different length and their masks in one left-padded tensor, each sequence
+in its own block.
 
-Columns are shared, positions are not: a prompt of length P ends in column `prompt_end - 1` and its first token has
-position 0, so column c of sequence s has position `c - pad[s]`, negative for padding.
+Columns are shared, positions are not: a prompt of length P ends in column `prompt_end - 1` and its
+first token has position 0, so column c of sequence s has position `c - pad[s]`, negative for
+padding.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from psd_lib.decoding.scores import Scores
 class Canvas:
     """S sequences of at most `gen_length` new tokens, decoded block by block.
 
-    `width` W is the length of a block and `span` that of the window, here one block: `reach` is the number of further
-    blocks in a window (see `psd_lib.decoding.eager`).
+    `width` W is the length of a block and `span` that of the window, here one block: `reach` is the
+    number of further blocks in a window (see `psd_lib.decoding.eager`).
 
-    Example, prompts of 3 and 5 tokens, block_length 4, gen_length 4, `p` prompt, `_` masked, `.` padding::
+    Example, prompts of 3 and 5 tokens, block_length 4, gen_length 4, `p` prompt, `_` masked, `.`
+    padding::
 
         column            0 1 2 3 4 5 6 7 8
         ids               . . p p p _ _ _ _        positions  . . 0 1 2 3 4 5 6
@@ -28,14 +31,28 @@ class Canvas:
         prompt-end blocks start = [5, 5]
     """
 
-    def __init__(self, denoiser: Denoiser, prompts: list[list[int]], gen_length: int, width: int,
-                 absolute_blocks: bool, device: torch.device | str, reach: int = 0):  # fmt: skip
-        self.mask_id, self.width, self.reach, self.span = denoiser.mask_id, width, reach, (1 + reach) * width
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        prompts: list[list[int]],
+        gen_length: int,
+        width: int,
+        absolute_blocks: bool,
+        device: torch.device | str,
+        reach: int = 0,
+    ):
+        self.mask_id, self.width, self.reach, self.span = (
+            denoiser.mask_id,
+            width,
+            reach,
+            (1 + reach) * width,
+        )
         self.eos = torch.tensor(denoiser.eos_ids, device=device)
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         self.prompt_end = int(lengths.max())
         self.end = self.prompt_end + gen_length
-        # spare blocks on the right, never masked and never seen, so that a window and the next are inside the tensor
+        # spare blocks on the right, never masked and never seen, so that a window and the next are
+        # inside the tensor
         ids = torch.full((len(prompts), self.end + self.span + width), denoiser.eos_ids[0])
         ids[:, self.prompt_end : self.end] = denoiser.mask_id
         for row, prompt in zip(ids, prompts):
@@ -44,21 +61,36 @@ class Canvas:
         columns = torch.arange(ids.shape[1])
         positions = columns - pad[:, None]
         if absolute_blocks:
-            blocks, start = positions.div(width, rounding_mode="floor"), lengths // width * width + pad
+            blocks, start = (
+                positions.div(width, rounding_mode="floor"),
+                lengths // width * width + pad,
+            )
         else:
-            blocks = ((columns - self.prompt_end).div(width, rounding_mode="floor")).expand_as(positions)
+            blocks = ((columns - self.prompt_end).div(width, rounding_mode="floor")).expand_as(
+                positions
+            )
             start = torch.full_like(pad, self.prompt_end)
-        self.ids, self.positions, self.blocks = ids.to(device), positions.to(device), blocks.to(device)
+        self.ids, self.positions, self.blocks = (
+            ids.to(device),
+            positions.to(device),
+            blocks.to(device),
+        )
         self.start, self.pad = start.to(device), pad.to(device)
         self.done = torch.zeros(len(prompts), dtype=torch.bool, device=device)
 
     def real(self, end: Tensor | int) -> Tensor:
-        """How many columns before `end` hold a sequence's own tokens, int64 `[S]` on the host: padding costs, but is no token."""
+        """How many columns before `end` hold a sequence's own tokens, int64 `[S]` on the host:
+        padding costs, but is no token.
+        """
         return end - self.padding
 
     def columns(self, ahead: int = 0) -> Tensor:
         """Columns of each sequence's window, `[S, W]`; `ahead` = 1 is the next block."""
-        return self.start[:, None] + ahead * self.width + torch.arange(self.span, device=self.start.device)
+        return (
+            self.start[:, None]
+            + ahead * self.width
+            + torch.arange(self.span, device=self.start.device)
+        )
 
     def window(self, ahead: int = 0) -> tuple[Tensor, Tensor]:
         """Tokens and mask of each sequence's window, both `[S, W]`."""
@@ -66,7 +98,9 @@ class Canvas:
         return tokens, tokens == self.mask_id
 
     def ends(self, tokens: Tensor, masked: Tensor) -> Tensor:
-        """Whether states `[S, N, W]` hold a generated EOS with nothing masked before it, bool `[S, N]`."""
+        """Whether states `[S, N, W]` hold a generated EOS with nothing masked before it, bool `[S,
+        N]`.
+        """
         generated = self.columns() >= self.prompt_end
         eos = torch.isin(tokens, self.eos) & generated[:, None]
         open_before = masked.cumsum(-1) > 0
@@ -77,7 +111,9 @@ class Canvas:
         return self.start + self.span >= self.end
 
     def write(self, tokens: Tensor, complete: Tensor, final: Tensor) -> None:
-        """Make `tokens` `[S, W]` the state; a complete window moves to the next block, a final state ends the sequence."""
+        """Make `tokens` `[S, W]` the state; a complete window moves to the next block, a final
+        state ends the sequence.
+        """
         columns = self.columns()
         kept = torch.where(self.done[:, None], self.ids.gather(1, columns), tokens)
         self.ids.scatter_(1, columns, kept)
@@ -85,5 +121,7 @@ class Canvas:
         self.done = self.done | final
 
     def carry(self, scores: Scores) -> Scores:
-        """The scores `[S, W]` of the states just written, for their windows: complete states were asked about the next."""
+        """The scores `[S, W]` of the states just written, for their windows: complete states were
+        asked about the next.
+        """
         return scores

@@ -1,13 +1,16 @@
-"""Eager drafting (FreeDave, arXiv 2510.00294, its code): drafts go on into the next blocks of a block-causal model.
+"""Eager drafting (FreeDave, arXiv 2510.00294, its code): drafts go on into the next blocks of a
+block-causal model.
 
-The window then spans the current block and `reach` further ones. One call scores all of them, and since a block never sees
-what comes later, the scores of the first block that a state leaves open are those that decoding block by block would see
-there: on them alone the policy acts, so `replay` stays exact. The scores of the blocks behind are stale, made before the
-blocks in front were complete; they only fill drafts, once a draft has filled the blocks in front. Blocks that enter the
+The window then spans the current block and `reach` further ones. One call scores all of them, and
+since a block never sees what comes later, the scores of the first block that a state leaves open
+are those that decoding block by block would see there: on them alone the policy acts, so `replay`
+stays exact. The scores of the blocks behind are stale, made before the blocks in front were
+complete; they only fill drafts, once a draft has filled the blocks in front. Blocks that enter the
 window with a walk across a boundary have no scores yet and are drafted from the next call on.
 
-Calls are never more than the policy's own. That they are never more than with drafts inside the block is no theorem (a
-longer walk starts the next drafts elsewhere); each call also runs `reach` more blocks per state.
+Calls are never more than the policy's own. That they are never more than with drafts inside the
+block is no theorem (a longer walk starts the next drafts elsewhere); each call also runs `reach`
+more blocks per state.
 
 Example, width 2, reach 1, `_` masked, `|` the block boundary::
 
@@ -46,7 +49,8 @@ class WideCanvas(Canvas):
         self.start = self.start + self.moved
 
     def carry(self, scores: Scores) -> Scores:
-        """The scores moved along with the windows; a mask that no call has seen yet gets the mask token and confidence 0.
+        """The scores moved along with the windows; a mask that no call has seen yet gets the mask
+        token and confidence 0.
 
         Example, width 2, moved by 2: tokens [7 8 3 4] become [3 4 _ _].
         """
@@ -72,7 +76,9 @@ class OpenBlock:
         Example, width 2, masked [0 0 1 1 1 1]: the policy is shown positions 2 and 3.
         """
         blocks = masked.unflatten(-1, (-1, self.width))
-        passed = (blocks.any(-1).cumsum(-1) == 0).sum(-1, keepdim=True).clamp(max=blocks.shape[-2] - 1)
+        passed = (
+            (blocks.any(-1).cumsum(-1) == 0).sum(-1, keepdim=True).clamp(max=blocks.shape[-2] - 1)
+        )
         index = passed[..., None].expand(*passed.shape, self.width)
 
         def shown(value: Tensor) -> Tensor:
@@ -82,19 +88,29 @@ class OpenBlock:
         return torch.zeros_like(blocks).scatter(-2, index, chosen[..., None, :]).flatten(-2)
 
 
-def open_canvas(denoiser: Denoiser, prompts: list[list[int]], config: DecodeConfig, width: int, absolute_blocks: bool,
-                device: torch.device | str) -> Canvas:  # fmt: skip
-    """The canvas that a config decodes on: a wide one for eager drafts. Raises UserError where these do not fit."""
+def open_canvas(
+    denoiser: Denoiser,
+    prompts: list[list[int]],
+    config: DecodeConfig,
+    width: int,
+    absolute_blocks: bool,
+    device: torch.device | str,
+) -> Canvas:
+    """The canvas that a config decodes on: a wide one for eager drafts. Raises UserError where
+    these do not fit.
+    """
     if not (getattr(config.builder, "eager", False) and config.drafts):
         return Canvas(denoiser, prompts, config.gen_length, width, absolute_blocks, device)
     if denoiser.sees_future:
         raise UserError(
-            "eager drafting needs a block-causal model, such as the sdar family, but the attention of this one is "
-            "bidirectional, so finished blocks change with every commit; leave eager out."
+            "eager drafting needs a block-causal model, such as the sdar family, but the attention"
+            " of this one is bidirectional, so finished blocks change with every commit; leave"
+            " eager out."
         )
     if not getattr(config.cache, "wide", False):
         raise UserError(
-            f"cache {config.cache.name!r} does not fit eager drafting; use 'none' or 'exact_block', or leave eager out."
+            f"cache {config.cache.name!r} does not fit eager drafting; use 'none' or 'exact_block',"
+            " or leave eager out."
         )
     reach = min(config.builder.reach(width), -(-config.gen_length // width))
     return WideCanvas(denoiser, prompts, config.gen_length, width, absolute_blocks, device, reach)
@@ -106,15 +122,17 @@ def check_eager(config: DecodeConfig) -> None:
         return
     if not isinstance(config.acceptor, Replay):
         raise UserError(
-            f"eager drafting is exact under acceptor 'replay' only, got {config.acceptor.name!r}; use 'replay' or leave eager out."
+            f"eager drafting is exact under acceptor 'replay' only, got {config.acceptor.name!r};"
+            " use 'replay' or leave eager out."
         )
     if config.stop is not None:
         raise UserError(
-            f"eager drafting cannot be combined with stop rule {config.stop.name!r}, which looks at the current block only; "
-            "leave one of them out."
+            f"eager drafting cannot be combined with stop rule {config.stop.name!r}, which looks at"
+            " the current block only; leave one of them out."
         )
     if hasattr(config.policy, "begin"):
         raise UserError(
-            f"eager drafting cannot be combined with policy {config.policy.name!r}, which follows one block at a time; "
-            "leave eager out or use a policy that depends on the state alone, such as 'confidence'."
+            f"eager drafting cannot be combined with policy {config.policy.name!r}, which follows"
+            " one block at a time; leave eager out or use a policy that depends on the state"
+            " alone, such as 'confidence'."
         )

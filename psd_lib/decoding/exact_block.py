@@ -1,15 +1,17 @@
 """Exact block cache: block-causal models store the K/V of finished blocks once and for all.
 
-In a block-causal model a finished block never sees what comes later, so its K/V never change. A call then runs only the
-guessed contents of the current block: all states of a sequence lie side by side in one packed row, each sees the stored
-blocks and itself. A state that completes the block is followed by the next block's masks, which see it: so storing a
-finished block needs no call of its own (fused commit), and the number of calls is that of decoding without a cache.
-Where a window has several blocks (eager drafting), every state runs them all, and a block sees those before it.
+In a block-causal model a finished block never sees what comes later, so its K/V never change. A
+call then runs only the guessed contents of the current block: all states of a sequence lie side by
+side in one packed row, each sees the stored blocks and itself. A state that completes the block is
+followed by the next block's masks, which see it: so storing a finished block needs no call of its
+own (fused commit), and the number of calls is that of decoding without a cache. Where a window has
+several blocks (eager drafting), every state runs them all, and a block sees those before it.
 
-Where predictions are shifted, the first position of a block is predicted by the last position before it. A state's own
-segment does not hold that position, so its token runs once more, alone at the end of the row, and sees the stored blocks
-only. Behind a complete state it is simply the segment's last token. Models with a causal context finish a block causally:
-a complete state's own segment is run and stored with a triangular mask.
+Where predictions are shifted, the first position of a block is predicted by the last position
+before it. A state's own segment does not hold that position, so its token runs once more, alone at
+the end of the row, and sees the stored blocks only. Behind a complete state it is simply the
+segment's last token. Models with a causal context finish a block causally: a complete state's own
+segment is run and stored with a triangular mask.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from psd_lib.decoding.denoiser import Denoiser, Layers
 class ExactBlock:
     """Store finished blocks, pack the states of the current one.
 
-    Exact where finished blocks never see what comes later (block-causal, or with a causal context), refused elsewhere.
+    Exact where finished blocks never see what comes later (block-causal, or with a causal context),
+    refused elsewhere.
     """
 
     name: ClassVar[str] = "exact_block"
@@ -38,7 +41,11 @@ class ExactBlock:
     def open(self, denoiser: Denoiser, canvas: Canvas) -> PackedForward:
         """Raises UserError for a model that sees the future, where finished blocks do change."""
         if denoiser.sees_future:
-            raise refuse(self.name, "its attention is bidirectional, so finished blocks change with every commit", "'none'")
+            raise refuse(
+                self.name,
+                "its attention is bidirectional, so finished blocks change with every commit",
+                "'none'",
+            )
         return PackedForward(denoiser, canvas)
 
 
@@ -46,9 +53,10 @@ class ExactBlock:
 class Layout:
     """Where states lie in the packed rows of one call, on the device.
 
-    A rows (active sequences) of K segments of W tokens, one block each: `sequence` `[A]`; `node` `[A, K]`, -1 for filling;
-    `ahead` `[A, K]`, the block counted from the window's first, such as 1 for the masks behind a complete state; `done`
-    `[A, K]`, 1 for a complete block; `slot` `[S, N]` each state's first segment; `row` `[S]` packed row of each sequence.
+    A rows (active sequences) of K segments of W tokens, one block each: `sequence` `[A]`; `node`
+    `[A, K]`, -1 for filling; `ahead` `[A, K]`, the block counted from the window's first, such as 1
+    for the masks behind a complete state; `done` `[A, K]`, 1 for a complete block; `slot` `[S, N]`
+    each state's first segment; `row` `[S]` packed row of each sequence.
     """
 
     sequence: Tensor
@@ -89,14 +97,27 @@ class PackedForward:
         own = (ask.start + canvas.span).clamp(max=canvas.end)
         size = int(own.max())
         where = ask.wanted.nonzero()
-        row, column = to_device(canvas.ids.device, where[:, 0], ask.start[where[:, 0]] + where[:, 2])
+        row, column = to_device(
+            canvas.ids.device, where[:, 0], ask.start[where[:, 0]] + where[:, 2]
+        )
         positions = canvas.positions[:, :size]
-        blocks = sight(self.denoiser, canvas, torch.arange(len(positions), device=positions.device), canvas.start, size)
+        blocks = sight(
+            self.denoiser,
+            canvas,
+            torch.arange(len(positions), device=positions.device),
+            canvas.start,
+            size,
+        )
         visible = visibility(positions, blocks, sees_future=False)
         made: Layers = []
-        logits = self.denoiser.logits(canvas.ids[:, :size], positions, visible, row, column, new=made)
+        logits = self.denoiser.logits(
+            canvas.ids[:, :size], positions, visible, row, column, new=made
+        )
         spare = canvas.ids.shape[1] - size
-        self.store = [tuple(torch.nn.functional.pad(part, (0, 0, 0, spare)) for part in layer) for layer in made]
+        self.store = [
+            tuple(torch.nn.functional.pad(part, (0, 0, 0, spare)) for part in layer)
+            for layer in made
+        ]
         tokens = canvas.real(own)
         return Answer(logits, tokens, tokens)
 
@@ -105,7 +126,11 @@ class PackedForward:
         if self.layout is None:
             return
         width = self.canvas.width
-        finished, block = (torch.arange(1 + self.canvas.reach) < (start - self.start)[:, None] // width).nonzero().unbind(1)
+        finished, block = (
+            (torch.arange(1 + self.canvas.reach) < (start - self.start)[:, None] // width)
+            .nonzero()
+            .unbind(1)
+        )
         first = self.start[finished] + block * width
         finished, block, first = to_device(self.canvas.ids.device, finished, block, first)
         offset = torch.arange(width, device=finished.device)
@@ -141,9 +166,11 @@ class PackedForward:
         return Answer(logits, query, query + canvas.real(ask.start) * (counts > 0))
 
     def _visible(self, layout: Layout, real: Tensor, past: int, lead: bool) -> Tensor:
-        """What the packed queries see of the stored columns and of each other, bool `[A, 1, Q, past + Q]`.
+        """What the packed queries see of the stored columns and of each other, bool `[A, 1, Q, past
+        + Q]`.
 
-        Example, width 2, one complete state (own window `a`, the masks behind it `b`), lead token `l`, one stored column::
+        Example, width 2, one complete state (own window `a`, the masks behind it `b`), lead token
+        `l`, one stored column::
 
             query   stored  a a b b l
             a            1  1 1 . . .      (1 . with a causal context)
@@ -153,9 +180,13 @@ class PackedForward:
             l            1  . . . . .
         """
         canvas, width, rows = self.canvas, self.canvas.width, layout.sequence
-        seen = (torch.arange(past, device=rows.device) < canvas.start[rows, None]) & (canvas.positions[rows, :past] >= 0)
+        seen = (torch.arange(past, device=rows.device) < canvas.start[rows, None]) & (
+            canvas.positions[rows, :past] >= 0
+        )
         same = layout.node[:, :, None] == layout.node[:, None, :]
-        packed = (same & (layout.ahead[:, :, None] >= layout.ahead[:, None, :])).repeat_interleave(width, 1)
+        packed = (same & (layout.ahead[:, :, None] >= layout.ahead[:, None, :])).repeat_interleave(
+            width, 1
+        )
         packed = packed.repeat_interleave(width, 2) & real[:, None, :]
         if self.denoiser.causal_context:
             order = torch.arange(packed.shape[1], device=rows.device)
@@ -167,7 +198,9 @@ class PackedForward:
         return torch.cat([seen[:, None, :].expand(-1, packed.shape[1], -1), packed], -1)[:, None]
 
     def _lay_out(self, ask: Ask) -> tuple[Layout, Tensor, Tensor]:
-        """The layout, and on the host each state's segment `[S, N]` and each sequence's number of segments `[S]`."""
+        """The layout, and on the host each state's segment `[S, N]` and each sequence's number of
+        segments `[S]`.
+        """
         parts, at = self._parts(ask), ask.ahead(self.canvas.width)
         size = sum(part.long() for part in parts)
         slot, counts = size.cumsum(1) - size, size.sum(1)
@@ -186,16 +219,28 @@ class PackedForward:
         return layout, slot, counts
 
     def _parts(self, ask: Ask) -> list[Tensor]:
-        """Which states run their first block, which the second, and so on, bool `[S, N]` each, on the host."""
+        """Which states run their first block, which the second, and so on, bool `[S, N]` each, on
+        the host.
+        """
         canvas, needed = self.canvas, ask.wanted.any(-1)
         if canvas.reach:
-            return [needed & (ask.start + canvas.width * part < canvas.end)[:, None] for part in range(1 + canvas.reach)]
-        # shifted blocks of one token are predicted by the finished block itself: autoregressive decoding
-        follow = needed & ask.complete if canvas.width > 1 or not self.denoiser.shift else torch.zeros_like(needed)
+            return [
+                needed & (ask.start + canvas.width * part < canvas.end)[:, None]
+                for part in range(1 + canvas.reach)
+            ]
+        # shifted blocks of one token are predicted by the finished block itself: autoregressive
+        # decoding
+        follow = (
+            needed & ask.complete
+            if canvas.width > 1 or not self.denoiser.shift
+            else torch.zeros_like(needed)
+        )
         return [needed, follow]
 
     def _fill(self, nodes: Tensor, layout: Layout, lead: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Token ids and positions `[A, Q]`, Q = K * W and the lead token; which keys exist `[A, K * W]`."""
+        """Token ids and positions `[A, Q]`, Q = K * W and the lead token; which keys exist `[A, K *
+        W]`.
+        """
         canvas = self.canvas
         own = nodes[layout.sequence[:, None], layout.node.clamp(min=0)]
         if canvas.reach:
@@ -203,11 +248,17 @@ class PackedForward:
             tokens = own.unflatten(-1, (-1, canvas.width)).gather(2, block)[:, :, 0]
         else:
             following, _ = canvas.window(ahead=1)
-            tokens = torch.where(layout.ahead[..., None] == 1, following[layout.sequence][:, None], own)
+            tokens = torch.where(
+                layout.ahead[..., None] == 1, following[layout.sequence][:, None], own
+            )
         first = canvas.start[layout.sequence, None, None] + canvas.width * layout.ahead[..., None]
         columns = first + torch.arange(canvas.width, device=first.device)
         positions = columns - canvas.pad[layout.sequence, None, None]
-        tokens, positions, real = tokens.flatten(1), positions.flatten(1), (columns < canvas.end).flatten(1)
+        tokens, positions, real = (
+            tokens.flatten(1),
+            positions.flatten(1),
+            (columns < canvas.end).flatten(1),
+        )
         if lead:
             before = (canvas.start[layout.sequence, None] - 1).clamp(min=0)
             tokens = torch.cat([tokens, canvas.ids[layout.sequence].gather(1, before)], 1)

@@ -1,7 +1,9 @@
-"""Draft graphs as data: which later states to guess, said in ranks instead of tokens (Spiffy, arXiv 2509.18085).
+"""Draft graphs as data: which later states to guess, said in ranks instead of tokens (Spiffy, arXiv
+2509.18085).
 
-A formula is a set of (position rank, vocabulary rank) pairs: "the best position gets its best token, the third best its
-second best token". Ranks are filled with positions and tokens at run time, so a graph is content-free and fixed beforehand.
+A formula is a set of (position rank, vocabulary rank) pairs: "the best position gets its best
+token, the third best its second best token". Ranks are filled with positions and tokens at run
+time, so a graph is content-free and fixed beforehand.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ Formula = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Graph:
-    """A directed draft graph over the certain state (node 0, the empty formula, which is not listed).
+    """A directed draft graph over the certain state (node 0, the empty formula, which is not
+    listed).
 
-    `formulas[n - 1]` is node n. A formula is the child of every largest formula that it contains, so it may have several
-    parents and is reached through whichever of them was accepted; where formulas grow pair by pair this is Spiffy's
-    parent rule, and where a policy takes several positions at once its jumps are edges too. Raises UserError when a
-    formula is empty, names a position twice, or is listed twice.
+    `formulas[n - 1]` is node n. A formula is the child of every largest formula that it contains,
+    so it may have several parents and is reached through whichever of them was accepted; where
+    formulas grow pair by pair this is Spiffy's parent rule, and where a policy takes several
+    positions at once its jumps are edges too. Raises UserError when a formula is empty, names a
+    position twice, or is listed twice.
 
     Example, best and second best position in either order::
 
@@ -47,7 +51,9 @@ class Graph:
     @cached_property
     def positions(self) -> int:
         """How many position ranks occur: 1 + the largest, 0 for the empty graph."""
-        return 1 + max((position for formula in self.formulas for position, _ in formula), default=-1)
+        return 1 + max(
+            (position for formula in self.formulas for position, _ in formula), default=-1
+        )
 
     @cached_property
     def vocabulary(self) -> int:
@@ -75,7 +81,8 @@ class Graph:
 
 @dataclass(frozen=True)
 class Measured:
-    """A graph found by calibration: best formulas first, with the block length that the trajectories were recorded at.
+    """A graph found by calibration: best formulas first, with the block length that the
+    trajectories were recorded at.
 
     `name` is for labels; `digest` identifies the content in configs and rows.
     """
@@ -92,27 +99,40 @@ def chain(count: int) -> Graph:
 
 
 def order_swap(count: int, span: int = 6) -> Graph:
-    """The `count` cheapest subsets of the best `span` position ranks: two commit orders of the same tokens both fit (ours).
+    """The `count` cheapest subsets of the best `span` position ranks: two commit orders of the same
+    tokens both fit (ours).
 
-    A subset costs 1.3 for each better rank that it skips (ranks before its worst member that it lacks) and 0.7 for each
-    member; ties go to the smaller, then to the better ranked subset. `count` is at most 2^span - 1.
+    A subset costs 1.3 for each better rank that it skips (ranks before its worst member that it
+    lacks) and 0.7 for each member; ties go to the smaller, then to the better ranked subset.
+    `count` is at most 2^span - 1.
 
     Example: ``order_swap(4, 3)`` is {0}, {0, 1}, {1}, {0, 1, 2}, costs 0.7, 1.4, 2.0, 2.1.
     """
     subsets = [subset for size in range(1, span + 1) for subset in combinations(range(span), size)]
     if count > len(subsets):
-        raise UserError(f"an order-swap graph over {span} position ranks has at most {len(subsets)} nodes, not {count}; raise span.")
+        raise UserError(
+            f"an order-swap graph over {span} position ranks has at most {len(subsets)} nodes, not"
+            f" {count}; raise span."
+        )
     # in tenths, so that equal costs are equal
-    subsets.sort(key=lambda subset: (13 * (subset[-1] + 1 - len(subset)) + 7 * len(subset), len(subset), subset))
+    subsets.sort(
+        key=lambda subset: (
+            13 * (subset[-1] + 1 - len(subset)) + 7 * len(subset),
+            len(subset),
+            subset,
+        )
+    )
     return Graph(tuple(map(_tokens_first, subsets[:count])))
 
 
 def mix_order(count: int, width: int = 2) -> Graph:
-    """SSD's mix-order tree within a budget of `count` nodes: each level takes one of the `width` best remaining positions.
+    """SSD's mix-order tree within a budget of `count` nodes: each level takes one of the `width`
+    best remaining positions.
 
-    SSD (arXiv 2510.04147) publishes neither shape nor budget, so this is a reconstruction: a node costs 1 per level and
-    2 per pick that was passed over, the cheapest come first, ties go to the smaller, then to the better ranked state.
-    Ways that lead to the same state are one node with several parents. With `width` 1 it is the chain.
+    SSD (arXiv 2510.04147) publishes neither shape nor budget, so this is a reconstruction: a node
+    costs 1 per level and 2 per pick that was passed over, the cheapest come first, ties go to the
+    smaller, then to the better ranked state. Ways that lead to the same state are one node with
+    several parents. With `width` 1 it is the chain.
 
     Example: ``mix_order(7)`` is {0}, {0, 1}, {1}, {0, 1, 2}, {0, 2}, {0, 1, 2, 3}, {0, 1, 3}.
     """
@@ -127,9 +147,12 @@ def mix_order(count: int, width: int = 2) -> Graph:
                 price = cost[state] + 1 + 2 * detour
                 reached[child] = min(price, reached.get(child, price))
         cost |= reached
-        # every state of the next level costs at least 1 more, so the cheapest `count` of a level are enough
+        # every state of the next level costs at least 1 more, so the cheapest `count` of a level
+        # are enough
         frontier = sorted(reached, key=lambda state: (reached[state], state))[:count]
-    ranked = sorted((state for state in cost if state), key=lambda state: (cost[state], len(state), state))
+    ranked = sorted(
+        (state for state in cost if state), key=lambda state: (cost[state], len(state), state)
+    )
     return Graph(tuple(map(_tokens_first, ranked[:count])))
 
 
@@ -140,7 +163,10 @@ def _tokens_first(positions: Iterable[int]) -> Formula:
 def _checked(formula: Iterable[Iterable[int]]) -> Formula:
     pairs = tuple(sorted(_pairs(formula)))
     if not pairs or len({position for position, _ in pairs}) < len(pairs):
-        raise UserError(f"a draft formula holds one or more pairs with different position ranks, got {formula!r}.")
+        raise UserError(
+            "a draft formula holds one or more pairs with different position ranks, got"
+            f" {formula!r}."
+        )
     return pairs
 
 
@@ -148,5 +174,7 @@ def _pairs(formula: Iterable[Iterable[int]]) -> Iterator[tuple[int, int]]:
     for pair in formula:
         position, token = pair
         if not (isinstance(position, int) and isinstance(token, int)) or position < 0 or token < 0:
-            raise UserError(f"a draft formula holds pairs of whole numbers of at least 0, got {pair!r}.")
+            raise UserError(
+                f"a draft formula holds pairs of whole numbers of at least 0, got {pair!r}."
+            )
         yield position, token

@@ -1,8 +1,10 @@
-"""The one decoding loop: policy step, drafts, one batched call, walk, reuse of the accepted node's logits.
+"""The one decoding loop: policy step, drafts, one batched call, walk, reuse of the accepted node's
+logits.
 
-Every decoder of the package runs here; methods differ only in the plugs of their `DecodeConfig`. The loop knows nothing
-of text. It keeps S sequences on the device, each in its own block at its own pace, and reads the host exactly once an
-iteration: to learn which guessed states still need a forward. Finished sequences stop producing rows.
+Every decoder of the package runs here; methods differ only in the plugs of their `DecodeConfig`.
+The loop knows nothing of text. It keeps S sequences on the device, each in its own block at its own
+pace, and reads the host exactly once an iteration: to learn which guessed states still need a
+forward. Finished sequences stop producing rows.
 
     state x, scores p of x (one call at the start)
     repeat:  node 0 = x + policy(p)                      certain
@@ -39,8 +41,8 @@ class Nodes:
 
     With eager drafts the window is wider than a block, here and wherever the loop says `W`.
 
-    `complete`: nothing masked in the window; `final`: decoding ends there (EOS with nothing masked before it, or the
-    last block complete); `valid`: the node exists.
+    `complete`: nothing masked in the window; `final`: decoding ends there (EOS with nothing masked
+    before it, or the last block complete); `valid`: the node exists.
     """
 
     tokens: Tensor
@@ -51,42 +53,70 @@ class Nodes:
 
 
 @torch.inference_mode()
-def decode(denoiser: Denoiser, prompts: list[list[int]], config: DecodeConfig, block_length: int,
-           absolute_blocks: bool, device: torch.device | str = "cpu", index: list[int] | None = None,
-           record_scores: bool = False) -> Recording:  # fmt: skip
+def decode(
+    denoiser: Denoiser,
+    prompts: list[list[int]],
+    config: DecodeConfig,
+    block_length: int,
+    absolute_blocks: bool,
+    device: torch.device | str = "cpu",
+    index: list[int] | None = None,
+    record_scores: bool = False,
+) -> Recording:
     """Decode prompts (token ids, of any lengths) together and return what happened.
 
-    `block_length` and `absolute_blocks` (blocks counted from position 0 rather than from the prompt's end) are the
-    resolved values for this model. `index` numbers the prompts for the noise at temperature > 0, so that a prompt's
-    sample does not depend on the batch that it is in. Prompts must be checked by the caller. Raises UserError when the
-    policy breaks its promise to commit something.
+    `block_length` and `absolute_blocks` (blocks counted from position 0 rather than from the
+    prompt's end) are the resolved values for this model. `index` numbers the prompts for the noise
+    at temperature > 0, so that a prompt's sample does not depend on the batch that it is in.
+    Prompts must be checked by the caller. Raises UserError when the policy breaks its promise to
+    commit something.
     """
     canvas = open_canvas(denoiser, prompts, config, block_length, absolute_blocks, device)
     seeds = torch.tensor(index or range(len(prompts)), device=device) + (config.seed << 20)
     recorder = Recorder(canvas, record_scores)
     loop = Loop(denoiser, config, canvas, seeds, recorder)
     scores = loop.first_scores()
-    for _ in range(config.gen_length):  # every iteration commits a position of every unfinished sequence
+    for _ in range(
+        config.gen_length
+    ):  # every iteration commits a position of every unfinished sequence
         scores = loop.iterate(scores)
         if scores is None:
             return recorder.finish()
-    raise UserError(f"policy {config.policy.name!r} selected nothing where positions were masked; it must select at least one.")
+    raise UserError(
+        f"policy {config.policy.name!r} selected nothing where positions were masked; it must"
+        " select at least one."
+    )
 
 
 class Loop:
-    """One batch being decoded. `iterate` is the whole algorithm; the rest prepares and reads its one call."""
+    """One batch being decoded. `iterate` is the whole algorithm; the rest prepares and reads its
+    one call.
+    """
 
-    def __init__(self, denoiser: Denoiser, config: DecodeConfig, canvas: Canvas, seeds: Tensor, recorder: Recorder):
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        config: DecodeConfig,
+        canvas: Canvas,
+        seeds: Tensor,
+        recorder: Recorder,
+    ):
         self.denoiser, self.config, self.canvas = denoiser, config, canvas
         self.seeds, self.recorder = seeds, recorder
-        self.asked = torch.ones(len(seeds), dtype=torch.bool)  # host: who took part in the last call
+        self.asked = torch.ones(
+            len(seeds), dtype=torch.bool
+        )  # host: who took part in the last call
         self.session = config.cache.open(denoiser, canvas)
-        self.policy, self.builder, self.acceptor = (begin(p, self) for p in (config.policy, config.builder, config.acceptor))
+        self.policy, self.builder, self.acceptor = (
+            begin(p, self) for p in (config.policy, config.builder, config.acceptor)
+        )
         if config.stop is not None:
             self.policy = Stopping(self.policy, begin(config.stop, self), canvas)
         if canvas.reach:
             self.policy = OpenBlock(self.policy, canvas.width)
-        self.detail = recorder.record_scores or any(getattr(p, "needs_detail", False) for p in (self.policy, self.acceptor))
+        self.detail = recorder.record_scores or any(
+            getattr(p, "needs_detail", False) for p in (self.policy, self.acceptor)
+        )
 
     def first_scores(self) -> Scores:
         """Scores `[S, W]` of the undecided canvas: the one call that no later call makes up for."""
@@ -96,7 +126,9 @@ class Loop:
         return self._forward(nodes, "first").map(lambda value: value[:, 0])
 
     def iterate(self, scores: Scores) -> Scores | None:
-        """One policy step and as many accepted drafts as there are; None when every sequence is finished."""
+        """One policy step and as many accepted drafts as there are; None when every sequence is
+        finished.
+        """
         policy, canvas = self.policy, self.canvas
         tokens, masked = canvas.window()
         commit = policy.select(scores, masked) & masked
@@ -112,11 +144,21 @@ class Loop:
         self.recorder.record(scores, masked, nodes, predicted, path, length)
         last = path.gather(1, length[:, None] - 1)
         self.session.settle(last[:, 0])
-        canvas.write(_pick(nodes.tokens, last), _pick(nodes.complete, last), _pick(nodes.final, last))
-        return None if predicted is None else canvas.carry(predicted.map(lambda value: _pick(value, last)))
+        canvas.write(
+            _pick(nodes.tokens, last), _pick(nodes.complete, last), _pick(nodes.final, last)
+        )
+        return (
+            None
+            if predicted is None
+            else canvas.carry(predicted.map(lambda value: _pick(value, last)))
+        )
 
-    def _walk(self, drafts: Drafts, nodes: Nodes, predicted: Scores | None) -> tuple[Tensor, Tensor]:
-        """The states reached, `(path [S, N], length [S])`; node 0 alone when there is nothing above it to verify."""
+    def _walk(
+        self, drafts: Drafts, nodes: Nodes, predicted: Scores | None
+    ) -> tuple[Tensor, Tensor]:
+        """The states reached, `(path [S, N], length [S])`; node 0 alone when there is nothing above
+        it to verify.
+        """
         if predicted is None or nodes.valid.shape[1] == 1:
             path = torch.zeros_like(nodes.valid, dtype=torch.long)
             return path, torch.ones_like(path[:, 0])
@@ -135,14 +177,17 @@ class Loop:
         final = canvas.ends(tokens, masked) | (complete & canvas.last_block()[:, None])
         exists = valid & ~canvas.done[:, None]
         if not getattr(self.builder, "alternatives", False):
-            exists[:, 1:] &= ~final[:, :1]  # a sequence that ends with its certain step needs no guesses
+            exists[:, 1:] &= ~final[
+                :, :1
+            ]  # a sequence that ends with its certain step needs no guesses
         return Nodes(tokens, masked, complete, final, exists)
 
     def _forward(self, nodes: Nodes, kind: str) -> Scores | None:
         """Scores `[S, N, W]` of all nodes from one call, or None when no node needs one.
 
-        A complete node is asked about the next block, so that crossing a block boundary costs no call; a final node is
-        asked nothing. Where a position is not masked, `token` is the token that stands there.
+        A complete node is asked about the next block, so that crossing a block boundary costs no
+        call; a final node is asked nothing. Where a position is not masked, `token` is the token
+        that stands there.
         """
         canvas = self.canvas
         ahead_tokens, ahead_masked = canvas.window(ahead=1)
@@ -150,7 +195,9 @@ class Loop:
         asked = torch.where(nodes.complete[..., None], ahead_masked[:, None], nodes.masked)
         wanted = asked & (nodes.valid & ~nodes.final)[..., None]
         sizes = [wanted[0].numel(), nodes.complete.shape[1], 1]
-        host = torch.cat([wanted.flatten(1), nodes.complete, canvas.start[:, None]], 1).cpu()  # the iteration's one host read
+        host = torch.cat(
+            [wanted.flatten(1), nodes.complete, canvas.start[:, None]], 1
+        ).cpu()  # the iteration's one host read
         wanted_host, complete_host, start = host.split(sizes, 1)
         wanted_host = wanted_host.reshape(wanted.shape).bool()
         self.asked = wanted_host.flatten(1).any(-1)
@@ -171,7 +218,9 @@ class Loop:
         fresh = complete[sequence, node]
         if temperature > 0:
             column = self.canvas.start[sequence] + self.canvas.width * fresh + offset
-            noise = position_gumbel(self.seeds[sequence], column - self.canvas.pad[sequence], logits.shape[-1])
+            noise = position_gumbel(
+                self.seeds[sequence], column - self.canvas.pad[sequence], logits.shape[-1]
+            )
         logits = ban(logits, self.denoiser.mask_id, self.denoiser.vocab_size)
         if hasattr(self.policy, "observe"):
             logits = self.policy.observe(logits, sequence, offset, fresh)
@@ -191,7 +240,9 @@ def _scatter(flat: Scores, blank: Scores, where: tuple[Tensor, ...]) -> Scores:
         values, base = getattr(flat, name), getattr(blank, name)
         if values is None:
             return None
-        base = torch.zeros(blank.token.shape, device=values.device) if base is None else base.clone()
+        base = (
+            torch.zeros(blank.token.shape, device=values.device) if base is None else base.clone()
+        )
         return base.index_put_(where, values)
 
     return Scores(*(spread(f.name) for f in fields(Scores)))

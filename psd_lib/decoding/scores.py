@@ -2,9 +2,12 @@
 
 Every rule that two decoders could silently disagree on lives in this file and nowhere else:
 
-* dtype: all scores are float32, whatever the model's dtype (bf16 cannot represent 0.9 and ties near 1.0);
-* banned ids: the mask token and vocabulary rows that the tokenizer does not use are set to -inf *before* the softmax;
-* temperature: confidence is always read from the unfiltered, untempered distribution; temperature only chooses the token;
+* dtype: all scores are float32, whatever the model's dtype (bf16 cannot represent 0.9 and ties near
+  1.0);
+* banned ids: the mask token and vocabulary rows that the tokenizer does not use are set to -inf
+  *before* the softmax;
+* temperature: confidence is always read from the unfiltered, untempered distribution; temperature
+  only chooses the token;
 * ties: equal logits go to the lowest token id, equal scores to the lowest position (`order`).
 """
 
@@ -21,9 +24,9 @@ from torch import Tensor
 class Scores:
     """Scores of positions, each tensor `[..., W]`.
 
-    `token` int64 proposed id; `confidence` float32 probability of `token`; `margin` float32 p(1st) - p(2nd), `entropy`
-    float32 in nats and `gap` float32 logit(1st) - logit(2nd) are None unless asked for. Values at positions that are not
-    masked are meaningless: always combine with a mask.
+    `token` int64 proposed id; `confidence` float32 probability of `token`; `margin` float32 p(1st)
+    - p(2nd), `entropy` float32 in nats and `gap` float32 logit(1st) - logit(2nd) are None unless
+    asked for. Values at positions that are not masked are meaningless: always combine with a mask.
     """
 
     token: Tensor
@@ -39,7 +42,9 @@ class Scores:
 
 
 def ban(logits: Tensor, mask_id: int, vocab_size: int) -> Tensor:
-    """Float32 logits `[..., V]` in which the mask token and the rows from `vocab_size` on can never be chosen."""
+    """Float32 logits `[..., V]` in which the mask token and the rows from `vocab_size` on can never
+    be chosen.
+    """
     ids = torch.arange(logits.shape[-1], device=logits.device)
     return logits.float().masked_fill((ids >= vocab_size) | (ids == mask_id), float("-inf"))
 
@@ -47,18 +52,23 @@ def ban(logits: Tensor, mask_id: int, vocab_size: int) -> Tensor:
 def argmax_lowest(values: Tensor, top: Tensor | None = None) -> Tensor:
     """Index of the maximum of the last dimension; the lowest index among equals, on every device.
 
-    `torch.argmax` does not define which of several maxima it returns. `top` is the known maximum `[..., 1]`, if any.
+    `torch.argmax` does not define which of several maxima it returns. `top` is the known maximum
+    `[..., 1]`, if any.
     """
     top = values.amax(-1, keepdim=True) if top is None else top
     index = torch.arange(values.shape[-1], device=values.device)
     return torch.where(values == top, index, values.shape[-1]).amin(-1)
 
 
-def score(logits: Tensor, noise: Tensor | None = None, temperature: float = 0.0, detail: bool = False) -> Scores:
-    """Scores of banned float32 `logits` `[..., V]` (see `ban`); `detail` adds margin, entropy and gap.
+def score(
+    logits: Tensor, noise: Tensor | None = None, temperature: float = 0.0, detail: bool = False
+) -> Scores:
+    """Scores of banned float32 `logits` `[..., V]` (see `ban`); `detail` adds margin, entropy and
+    gap.
 
-    With `temperature` > 0 the token is the argmax of `logits / temperature + noise`, where `noise` is Gumbel noise of
-    the same shape (see `position_gumbel`); confidence stays the untempered softmax probability of that token.
+    With `temperature` > 0 the token is the argmax of `logits / temperature + noise`, where `noise`
+    is Gumbel noise of the same shape (see `position_gumbel`); confidence stays the untempered
+    softmax probability of that token.
 
     Example, two positions over four ids, id 3 banned::
 
@@ -70,7 +80,11 @@ def score(logits: Tensor, noise: Tensor | None = None, temperature: float = 0.0,
     top = logits.amax(-1, keepdim=True)
     weight = (logits - top).exp()
     total = weight.sum(-1)
-    token = argmax_lowest(logits / temperature + noise) if temperature > 0 else argmax_lowest(logits, top)
+    token = (
+        argmax_lowest(logits / temperature + noise)
+        if temperature > 0
+        else argmax_lowest(logits, top)
+    )
     confidence = weight.gather(-1, token[..., None])[..., 0] / total
     if not detail:
         return Scores(token, confidence)
@@ -78,11 +92,14 @@ def score(logits: Tensor, noise: Tensor | None = None, temperature: float = 0.0,
     gap = first - second
     # a banned id has weight 0 and must contribute 0, not 0 * inf
     surprise = (weight * (logits - top).masked_fill(weight == 0, 0.0)).sum(-1)
-    return Scores(token, confidence, (1 - (-gap).exp()) / total, total.log() - surprise / total, gap)
+    return Scores(
+        token, confidence, (1 - (-gap).exp()) / total, total.log() - surprise / total, gap
+    )
 
 
 def order(values: Tensor, masked: Tensor) -> Tensor:
-    """Rank of each masked position by descending value, `[..., W]` int64; 0 is the best, ties go to the lowest position.
+    """Rank of each masked position by descending value, `[..., W]` int64; 0 is the best, ties go to
+    the lowest position.
 
     Positions outside `masked` get ranks behind every masked one.
 
@@ -95,15 +112,18 @@ def order(values: Tensor, masked: Tensor) -> Tensor:
     keyed = values.masked_fill(~masked, float("-inf"))
     positions = torch.sort(keyed, dim=-1, descending=True, stable=True).indices
     rank = torch.empty_like(positions)
-    return rank.scatter_(-1, positions, torch.arange(values.shape[-1], device=values.device).expand_as(positions))
+    return rank.scatter_(
+        -1, positions, torch.arange(values.shape[-1], device=values.device).expand_as(positions)
+    )
 
 
 def position_gumbel(seeds: Tensor, positions: Tensor, vocab: int) -> Tensor:
     """Gumbel noise `[..., W, V]` that depends on (seed, position, token id) alone, float32.
 
-    Because the noise never changes while a sequence is decoded, the perturbed argmax is a deterministic function of the
-    state, and replay acceptance stays exact path by path at temperature > 0. `seeds` and `positions` broadcast to
-    `[..., W]`. The generator is a counter hash (integer mixing on 32-bit lanes), so no state is kept.
+    Because the noise never changes while a sequence is decoded, the perturbed argmax is a
+    deterministic function of the state, and replay acceptance stays exact path by path at
+    temperature > 0. `seeds` and `positions` broadcast to `[..., W]`. The generator is a counter
+    hash (integer mixing on 32-bit lanes), so no state is kept.
     """
     ids = torch.arange(vocab, device=positions.device)
     counter = _mix(_mix(_mix(seeds + 0x9E3779B9) ^ positions)[..., None] ^ ids)

@@ -1,9 +1,10 @@
-"""Stop rules, the optional fourth plug: when is the rest of the block settled, so that it may be filled at once?
+"""Stop rules, the optional fourth plug: when is the rest of the block settled, so that it may be
+filled at once?
 
-A stop rule looks at a state's scores. Where it fires, everything that is still masked in the block is committed with its
-proposed token, as one step. It is a function of the state alone, so drafts replay it exactly; but the outputs are no
-longer those of the policy, and configs with a stop rule say so (`exact` is False). To add one, write a frozen dataclass
-here and list it in `STOPS`.
+A stop rule looks at a state's scores. Where it fires, everything that is still masked in the block
+is committed with its proposed token, as one step. It is a function of the state alone, so drafts
+replay it exactly; but the outputs are no longer those of the policy, and configs with a stop rule
+say so (`exact` is False). To add one, write a frozen dataclass here and list it in `STOPS`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class StopRule(Protocol):
     name: ClassVar[str]
 
     def stop(self, scores: Scores, masked: Tensor, progress: Tensor) -> Tensor:
-        """Whether the rest of the block is settled, bool `[...]`; `progress` `[...]` is the decided share of gen_length.
+        """Whether the rest of the block is settled, bool `[...]`; `progress` `[...]` is the decided
+        share of gen_length.
 
         `scores` (with margin, entropy and gap) and `masked` are `[..., W]`.
         """
@@ -37,18 +39,21 @@ class StopRule(Protocol):
 
 
 def mean_gap(scores: Scores, masked: Tensor) -> Tensor:
-    """Mean logit gap between the two best tokens over the masked positions, float `[...]`, 0 where none is masked."""
+    """Mean logit gap between the two best tokens over the masked positions, float `[...]`, 0 where
+    none is masked.
+    """
     gaps = torch.where(masked, scores.gap, 0.0)
     return gaps.sum(-1) / masked.sum(-1).clamp(min=1)
 
 
 @dataclass(frozen=True)
 class Prophet:
-    """Stop when the mean gap between the two best logits reaches 7.5, 5 or 2.5, by progress (Prophet, arXiv 2508.19982).
+    """Stop when the mean gap between the two best logits reaches 7.5, 5 or 2.5, by progress
+    (Prophet, arXiv 2508.19982).
 
-    The limits are those of the authors' code for progress below 1/3, below 2/3 and later. Reconstructed: there the gap is
-    the mean over an answer span whose place a constraint forces; here, where no such place is known, over what is still
-    masked in the block.
+    The limits are those of the authors' code for progress below 1/3, below 2/3 and later.
+    Reconstructed: there the gap is the mean over an answer span whose place a constraint forces;
+    here, where no such place is known, over what is still masked in the block.
 
     Example::
 
@@ -64,7 +69,8 @@ class Prophet:
     name: ClassVar[str] = "prophet"
     fidelity: ClassVar[str] = RECONSTRUCTED
     note: ClassVar[str] = (
-        "Prophet (reconstructed): its gap limits are applied to what is still masked in the block, as no answer span is known."
+        "Prophet (reconstructed): its gap limits are applied to what is still masked in the block,"
+        " as no answer span is known."
     )
 
     def __post_init__(self):
@@ -73,7 +79,11 @@ class Prophet:
 
     def stop(self, scores: Scores, masked: Tensor, progress: Tensor) -> Tensor:
         """Clear enough for the stage."""
-        limit = torch.where(progress < 1 / 3, self.early_gap, torch.where(progress < 2 / 3, self.middle_gap, self.late_gap))
+        limit = torch.where(
+            progress < 1 / 3,
+            self.early_gap,
+            torch.where(progress < 2 / 3, self.middle_gap, self.late_gap),
+        )
         return (mean_gap(scores, masked) >= limit) & masked.any(-1)
 
     @property
@@ -84,10 +94,12 @@ class Prophet:
 
 @dataclass(frozen=True)
 class Sched:
-    """Stop when the mean gap reaches a limit that falls smoothly with progress (SchED, arXiv 2512.02892).
+    """Stop when the mean gap reaches a limit that falls smoothly with progress (SchED, arXiv
+    2512.02892).
 
-    Reconstructed from second-hand descriptions: limit = `high_gap` + (`low_gap` - `high_gap`) * progress, over what is
-    still masked in the block instead of the whole span; the limits' defaults are Prophet's.
+    Reconstructed from second-hand descriptions: limit = `high_gap` + (`low_gap` - `high_gap`) *
+    progress, over what is still masked in the block instead of the whole span; the limits' defaults
+    are Prophet's.
 
     Example, high 7.5, low 2.5::
 
@@ -102,8 +114,8 @@ class Sched:
     name: ClassVar[str] = "sched"
     fidelity: ClassVar[str] = RECONSTRUCTED
     note: ClassVar[str] = (
-        "SchED (reconstructed): the gap limit falls linearly with progress, over what is still masked in the block; the "
-        "published schedule and limits were not available."
+        "SchED (reconstructed): the gap limit falls linearly with progress, over what is still"
+        " masked in the block; the published schedule and limits were not available."
     )
 
     def __post_init__(self):

@@ -1,7 +1,7 @@
 """What happened while decoding: who committed which position when, and what every call cost.
 
-`Recorder` collects device tensors without synchronising; `Recording` is the result on the host. Text, metrics, figures
-and the viewer derive from it.
+`Recorder` collects device tensors without synchronising; `Recording` is the result on the host.
+Text, metrics, figures and the viewer derive from it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from psd_lib.decoding.scores import Scores
 
 @dataclass
 class Forward:
-    """One call of a model: `rows` guessed states of `sequences` sequences, tokens over all rows, milliseconds.
+    """One call of a model: `rows` guessed states of `sequences` sequences, tokens over all rows,
+    milliseconds.
 
-    `model` is empty for the target; a second model (judge, draft) is named, and its calls are counted apart.
+    `model` is empty for the target; a second model (judge, draft) is named, and its calls are
+    counted apart.
     """
 
     kind: str
@@ -36,10 +38,11 @@ class Forward:
 
 @dataclass
 class Ledger:
-    """All calls of a run. A batched verification is one forward, and its rows are reported beside it.
+    """All calls of a run. A batched verification is one forward, and its rows are reported beside
+    it.
 
-    `nfe`, `rows` and `query_tokens` are the target model's; `second_nfe` and `second_query_tokens` are those of a second
-    model, where there is one. Milliseconds are everybody's.
+    `nfe`, `rows` and `query_tokens` are the target model's; `second_nfe` and `second_query_tokens`
+    are those of a second model, where there is one. Milliseconds are everybody's.
     """
 
     forwards: list[Forward] = field(default_factory=list)
@@ -91,13 +94,15 @@ class Ledger:
 
 @dataclass
 class Recording:
-    """S decoded sequences on the host. Maps are `[S, G]` over the generated positions, -1 where nothing was committed.
+    """S decoded sequences on the host. Maps are `[S, G]` over the generated positions, -1 where
+    nothing was committed.
 
-    `tokens` int64; `step` index of the policy step that committed a position; `iteration` index of the loop iteration;
-    `depth` 0 for the policy's own step, j for the j-th accepted draft of the iteration; `confidence` float32 at commit.
-    `per_iteration` holds `[T, S]` arrays: active, block, accepted, drafted, rows, committed. `nfe`, `rows`,
-    `query_tokens`, `model_ms`, `loop_ms` `[S]` are each sequence's own share; `second_nfe` and `second_query_tokens` `[S]`
-    are the calls of a second model, which the others leave out (but not the milliseconds).
+    `tokens` int64; `step` index of the policy step that committed a position; `iteration` index of
+    the loop iteration; `depth` 0 for the policy's own step, j for the j-th accepted draft of the
+    iteration; `confidence` float32 at commit. `per_iteration` holds `[T, S]` arrays: active, block,
+    accepted, drafted, rows, committed. `nfe`, `rows`, `query_tokens`, `model_ms`, `loop_ms` `[S]`
+    are each sequence's own share; `second_nfe` and `second_query_tokens` `[S]` are the calls of a
+    second model, which the others leave out (but not the milliseconds).
     """
 
     tokens: np.ndarray
@@ -145,16 +150,21 @@ class Recorder:
 
     @contextmanager
     def call(self, kind: str, row_mask: Tensor, model: str = ""):
-        """Time one call; `row_mask` bool `[S, N]` on the host tells whose rows it holds, `model` names a second model.
+        """Time one call; `row_mask` bool `[S, N]` on the host tells whose rows it holds, `model`
+        names a second model.
 
         The caller sets `query` and `key` of what it yields, int64 `[S]` on the host.
 
-        On a GPU the host's one read an iteration waits for the previous call, so events bracket exactly this one.
+        On a GPU the host's one read an iteration waits for the previous call, so events bracket
+        exactly this one.
         """
         record = _Call(kind, row_mask.sum(-1), len(self.iterations), model)
         cuda = self.canvas.ids.is_cuda
         if cuda:
-            record.events = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+            record.events = (
+                torch.cuda.Event(enable_timing=True),
+                torch.cuda.Event(enable_timing=True),
+            )
             record.events[0].record()
         clock = time.perf_counter()
         yield record
@@ -163,13 +173,27 @@ class Recorder:
             record.events[1].record()
         self.calls.append(record)
 
-    def record(self, scores: Scores, masked: Tensor, nodes, predicted: Scores | None, path: Tensor, length: Tensor):
-        """One iteration: the states `path` `[S, N]` of the walk, `length` `[S]` of them, were reached in this order."""
+    def record(
+        self,
+        scores: Scores,
+        masked: Tensor,
+        nodes,
+        predicted: Scores | None,
+        path: Tensor,
+        length: Tensor,
+    ):
+        """One iteration: the states `path` `[S, N]` of the walk, `length` `[S]` of them, were
+        reached in this order.
+        """
         active = ~self.canvas.done
         entry = torch.arange(path.shape[1], device=path.device)
         on_path = entry < length[:, None]
-        masked_at = nodes.masked.gather(1, path[..., None].expand_as(nodes.masked)) & on_path[..., None]
-        depth = masked_at.sum(1)  # nested states: a position is decided at the first state where it is not masked
+        masked_at = (
+            nodes.masked.gather(1, path[..., None].expand_as(nodes.masked)) & on_path[..., None]
+        )
+        depth = masked_at.sum(
+            1
+        )  # nested states: a position is decided at the first state where it is not masked
         new = masked & (depth < length[:, None]) & active[:, None]
         confidence = scores.confidence
         if predicted is not None:
@@ -191,19 +215,25 @@ class Recorder:
             entry = {"columns": columns, "masked": masked & active[:, None], **_filled(scores)}
             width = self.canvas.width  # of a wider window only the first block is the policy's
             self.scores.append({name: value[:, :width] for name, value in entry.items()})
-        self.iterations.append({
-            "active": active,
-            "block": (self.canvas.start - self.first_block) // self.canvas.width,
-            "accepted": (length - 1) * active,
-            "drafted": (nodes.valid.sum(-1) - 1).clamp(min=0),
-            "committed": new.sum(-1),
-        })  # fmt: skip
+        self.iterations.append(
+            {
+                "active": active,
+                "block": (self.canvas.start - self.first_block) // self.canvas.width,
+                "accepted": (length - 1) * active,
+                "drafted": (nodes.valid.sum(-1) - 1).clamp(min=0),
+                "committed": new.sum(-1),
+            }
+        )
 
     def forget(self, revoked: Tensor) -> None:
-        """Decided window positions `revoked` `[S, W]` are masked again: what is recorded of their commit goes."""
+        """Decided window positions `revoked` `[S, W]` are masked again: what is recorded of their
+        commit goes.
+        """
         columns = self.canvas.columns()
         for name, value in self.maps.items():
-            self.maps[name] = value.scatter(1, columns, torch.where(revoked, -1, value.gather(1, columns)))
+            self.maps[name] = value.scatter(
+                1, columns, torch.where(revoked, -1, value.gather(1, columns))
+            )
 
     def finish(self) -> Recording:
         """Bring everything to the host."""
@@ -211,7 +241,10 @@ class Recorder:
         tokens = canvas.ids[:, generated].clone()
         tokens[tokens == canvas.mask_id] = -1
         maps = {name: value[:, generated].cpu().numpy() for name, value in self.maps.items()}
-        stacked = {name: torch.stack([it[name] for it in self.iterations]).cpu().numpy() for name in self.iterations[0]}
+        stacked = {
+            name: torch.stack([it[name] for it in self.iterations]).cpu().numpy()
+            for name in self.iterations[0]
+        }
         stacked["rows"] = np.zeros_like(stacked["accepted"])
         rows = np.stack([call.rows.numpy() for call in self.calls])
         target = np.array([not call.model for call in self.calls])
@@ -228,15 +261,24 @@ class Recorder:
         query = np.stack([call.query.numpy() for call in self.calls])
         share = stacked["active"].sum(0) / stacked["active"].sum()
         return Recording(
-            tokens=tokens.cpu().numpy(), per_iteration=stacked, scores=self._host_scores(),
-            nfe=(rows[target] > 0).sum(0), rows=rows[target].sum(0), query_tokens=query[target].sum(0),
-            second_nfe=(rows[~target] > 0).sum(0), second_query_tokens=query[~target].sum(0),
+            tokens=tokens.cpu().numpy(),
+            per_iteration=stacked,
+            scores=self._host_scores(),
+            nfe=(rows[target] > 0).sum(0),
+            rows=rows[target].sum(0),
+            query_tokens=query[target].sum(0),
+            second_nfe=(rows[~target] > 0).sum(0),
+            second_query_tokens=query[~target].sum(0),
             model_ms=(rows / rows.sum(1, keepdims=True) * ms[:, None]).sum(0),
-            loop_ms=(total_ms - ledger.model_ms) * share, ledger=ledger, **maps,
-        )  # fmt: skip
+            loop_ms=(total_ms - ledger.model_ms) * share,
+            ledger=ledger,
+            **maps,
+        )
 
     def _host_scores(self) -> list[dict[str, np.ndarray]]:
-        host = [{name: value.cpu().numpy() for name, value in entry.items()} for entry in self.scores]
+        host = [
+            {name: value.cpu().numpy() for name, value in entry.items()} for entry in self.scores
+        ]
         for entry in host:
             entry["positions"] = entry.pop("columns") - self.canvas.prompt_end
         return host
@@ -248,4 +290,6 @@ def _filled(scores: Scores) -> dict[str, Tensor]:
 
 def _forward(call: _Call) -> Forward:
     sums = [int(part.sum()) for part in (call.query, call.key)]
-    return Forward(call.kind, int(call.rows.sum()), int((call.rows > 0).sum()), *sums, call.ms, call.model)
+    return Forward(
+        call.kind, int(call.rows.sum()), int((call.rows > 0).sum()), *sums, call.ms, call.model
+    )

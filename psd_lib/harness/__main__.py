@@ -1,4 +1,6 @@
-"""`python -m psd_lib.harness ...`: the command of lm-evaluation-harness with the model `psd` registered."""
+"""`python -m psd_lib.harness ...`: the command of lm-evaluation-harness with the model `psd`
+registered.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from psd_lib.errors import UserError
 
 
 def traces_beside(arguments: Sequence[str]) -> str | None:
-    """Where traces go unless model_args say otherwise: beside what `--output_path` names; None where nothing is kept."""
+    """Where traces go unless model_args say otherwise: beside what `--output_path` names; None
+    where nothing is kept.
+    """
     for at, word in enumerate(arguments):
         name, equals, value = word.partition("=")
         if name in ("--output_path", "-o"):
@@ -25,7 +29,9 @@ def main() -> int:
     """Run lm-eval's command line; 2 and one sentence for bad input, as `psd` does."""
     try:
         if find_spec("lm_eval") is None:
-            raise UserError("lm-evaluation-harness is not installed: pip install 'psd-lib[lm-eval]'.")
+            raise UserError(
+                "lm-evaluation-harness is not installed: pip install 'psd-lib[lm-eval]'."
+            )
         from psd_lib.harness.plugin import TRACES
 
         if (place := traces_beside(sys.argv[1:])) is not None:

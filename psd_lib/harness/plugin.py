@@ -1,4 +1,6 @@
-"""The class that lm-evaluation-harness knows as `psd`. Importing this module needs the harness and registers it."""
+"""The class that lm-evaluation-harness knows as `psd`. Importing this module needs the harness and
+registers it.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +24,46 @@ HARNESS_DEVICE = "cuda:0"
 
 @register_model("psd")
 class PSD(LM):
-    """A checkpoint with one of the decoders of `psd decoders`; `options` are the decoder's, e.g. threshold=0.9."""
+    """A checkpoint with one of the decoders of `psd decoders`; `options` are the decoder's, e.g.
+    threshold=0.9.
+    """
 
-    def __init__(self, pretrained: str = "mini-sdar", decoder: str = "psd", revision: str | None = None, dtype: str = "float32",
-                 device: str | None = None, batch_size: int | str = 16, max_batch_size: int | None = None,
-                 add_bos_token: bool = False, traces: str | None = None, **options: Any):  # fmt: skip
+    def __init__(
+        self,
+        pretrained: str = "mini-sdar",
+        decoder: str = "psd",
+        revision: str | None = None,
+        dtype: str = "float32",
+        device: str | None = None,
+        batch_size: int | str = 16,
+        max_batch_size: int | None = None,
+        add_bos_token: bool = False,
+        traces: str | None = None,
+        **options: Any,
+    ):
         super().__init__()
         size = 16 if str(batch_size).startswith("auto") else int(batch_size)
         if device == HARNESS_DEVICE and not torch.cuda.is_available():
             device = None  # the harness passes this one on when no device was asked for
         model = psd_lib.load(pretrained, revision=revision, dtype=dtype, device=device)
         path = traces or os.environ.get(TRACES)
-        self.answers = Answers(model, decoder, options, min(size, max_batch_size or size), Path(path) if path else None, add_bos_token)
+        self.answers = Answers(
+            model,
+            decoder,
+            options,
+            min(size, max_batch_size or size),
+            Path(path) if path else None,
+            add_bos_token,
+        )
 
     def generate_until(self, requests: list[Request], **_: Any) -> list[str]:
-        """Decode requests; each completion goes to the harness's cache at once, so that a stopped run resumes."""
-        return self.answers.answer(requests, lambda request, text: self.cache_hook.add_partial("generate_until", request.args, text))
+        """Decode requests; each completion goes to the harness's cache at once, so that a stopped
+        run resumes.
+        """
+        return self.answers.answer(
+            requests,
+            lambda request, text: self.cache_hook.add_partial("generate_until", request.args, text),
+        )
 
     def loglikelihood(self, requests: list[Request], **_: Any) -> list[tuple[float, bool]]:
         """Refuses."""
@@ -48,19 +74,28 @@ class PSD(LM):
         raise _no_likelihood()
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
-        """Use a cache that belongs to this model and decoder: the harness names its entries by the request alone.
+        """Use a cache that belongs to this model and decoder: the harness names its entries by the
+        request alone.
 
         Raises UserError when another model or decoder has filled it.
         """
         super().set_cache_hook(cache_hook)
         mine, entries = digest(self.answers.settings), cache_hook.dbdict
         if entries is not None and entries.setdefault(OWNER, mine) != mine:
-            raise UserError("this request cache was filled with another model or decoder: give --use_cache another path for each setting.")
+            raise UserError(
+                "this request cache was filled with another model or decoder: give --use_cache"
+                " another path for each setting."
+            )
 
-    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
         """A dialogue as the prompt that the checkpoint's tokenizer makes of it."""
         return self.answers.model.tokenizer.apply_chat_template(
-            chat_history, tokenize=False, add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt
+            chat_history,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
         )
 
     @property
@@ -75,5 +110,6 @@ class PSD(LM):
 
 def _no_likelihood() -> UserError:
     return UserError(
-        "psd only generates, because diffusion models have no exact likelihood here: choose tasks of type generate_until, e.g. gsm8k."
+        "psd only generates, because diffusion models have no exact likelihood here: choose tasks"
+        " of type generate_until, e.g. gsm8k."
     )

@@ -1,6 +1,7 @@
 """The scorers as metrics of the package `evaluate`: local folders that load without a network.
 
-    evaluate.load(psd_lib.metrics.path("gsm8k_answer")).compute(predictions=["... #### 5"], references=["5"])
+evaluate.load(psd_lib.metrics.path("gsm8k_answer")).compute(predictions=["... #### 5"],
+references=["5"])
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ _FOLDER = Path(__file__).parent
 
 def names() -> list[str]:
     """Lists the metrics."""
-    return sorted(path.parent.name for path in _FOLDER.glob("*/*.py") if path.stem == path.parent.name)
+    return sorted(
+        path.parent.name for path in _FOLDER.glob("*/*.py") if path.stem == path.parent.name
+    )
 
 
 def path(name: str) -> str:

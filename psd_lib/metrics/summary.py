@@ -9,12 +9,18 @@ from psd_lib.tasks.base import Score
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Any]:
-    """Reports accuracy over judged items (None without any), `n`, `judged`, and `correct` per item (None where the judge failed).
+    """Reports accuracy over judged items (None without any), `n`, `judged`, and `correct` per item
+    (None where the judge failed).
 
-    Extractors side by side, where there are several, each get an accuracy of their own in `by_extractor`.
+    Extractors side by side, where there are several, each get an accuracy of their own in
+    `by_extractor`.
     """
     decided = [score.correct for score in scores if score.correct is not None]
-    tables = [score.details["verdicts"] for score in scores if score.details and "verdicts" in score.details]
+    tables = [
+        score.details["verdicts"]
+        for score in scores
+        if score.details and "verdicts" in score.details
+    ]
     found: dict[str, Any] = {
         "accuracy": sum(decided) / len(decided) if decided else None,
         "n": len(scores),
@@ -22,5 +28,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Any]:
         "correct": [score.correct for score in scores],
     }
     if tables:
-        found["by_extractor"] = {name: sum(table[name] for table in tables) / len(tables) for name in tables[0]}
+        found["by_extractor"] = {
+            name: sum(table[name] for table in tables) / len(tables) for name in tables[0]
+        }
     return found

@@ -1,6 +1,8 @@
-"""Families of masked diffusion language models as data: what differs between them is stated here, never in code.
+"""Families of masked diffusion language models as data: what differs between them is stated here,
+never in code.
 
-A family maps a checkpoint's `config.json` to a stock transformers class. To add one, add an entry to `FAMILIES`.
+A family maps a checkpoint's `config.json` to a stock transformers class. To add one, add an entry
+to `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from psd_lib.models import configs
 
 @dataclass(frozen=True)
 class Special:
-    """Token ids of a family's released vocabulary, which has `rows` embedding rows in one release or the other.
+    """Token ids of a family's released vocabulary, which has `rows` embedding rows in one release
+    or the other.
 
-    `stop`: end of text first, then end of turn; `pad` is never the mask; `begin` is None where none is used.
+    `stop`: end of text first, then end of turn; `pad` is never the mask; `begin` is None where none
+    is used.
     """
 
     rows: tuple[int, ...]
@@ -30,15 +34,17 @@ class Special:
 class Family:
     """Facts about one `model_type`.
 
-    `architecture` and `config_class` are names in `transformers`; `config` turns the raw `config.json` into that class's
-    arguments. `sees_future`: attention is fully bidirectional (else block-causal: a position sees its own block and
-    everything before it). `causal_context`: only the block being decoded is bidirectional, everything before it sees no
-    further than itself. `absolute_blocks`: blocks are counted from position 0, so the first decoded block may begin
-    with prompt tokens (else from the prompt's end). `shift`: the prediction for position i is read at i - 1.
-    `names`: tensor names of the checkpoint and of the stock class, `{i}` any number; other names are the same in both.
-    `fused`: layers whose q, k and v projections are stored as one tensor. `told_by`: the config field that tells the
-    family from another one of the same `model_type`. `special`: ids to use where the config has none.
-    `qwen_tokenizer`: may come as Qwen2's vocab.json and merges.txt. `begins`: every prompt starts with `special.begin`.
+    `architecture` and `config_class` are names in `transformers`; `config` turns the raw
+    `config.json` into that class's arguments. `sees_future`: attention is fully bidirectional (else
+    block-causal: a position sees its own block and everything before it). `causal_context`: only
+    the block being decoded is bidirectional, everything before it sees no further than itself.
+    `absolute_blocks`: blocks are counted from position 0, so the first decoded block may begin with
+    prompt tokens (else from the prompt's end). `shift`: the prediction for position i is read at i
+    - 1. `names`: tensor names of the checkpoint and of the stock class, `{i}` any number; other
+    names are the same in both. `fused`: layers whose q, k and v projections are stored as one
+    tensor. `told_by`: the config field that tells the family from another one of the same
+    `model_type`. `special`: ids to use where the config has none. `qwen_tokenizer`: may come as
+    Qwen2's vocab.json and merges.txt. `begins`: every prompt starts with `special.begin`.
     """
 
     name: str
@@ -85,39 +91,125 @@ LLADA2_NAMES = (
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("sdar", "sdar", "Qwen3ForCausalLM", "Qwen3Config", configs.qwen3, sees_future=False, absolute_blocks=True,
-               shift=False, default_block_length=4, special=Special((151936,), 151669, (151643, 151645), 151643),
-               qwen_tokenizer=True),
-        Family("llada", "llada", "LlamaForCausalLM", "LlamaConfig", configs.llada, sees_future=True, absolute_blocks=False,
-               shift=False, default_block_length=32, names=LLADA_NAMES,
-               special=Special((126464,), 126336, (126081, 126348), 126081, 126080)),
-        Family("Dream", "Dream", "Qwen2ForCausalLM", "Qwen2Config", configs.qwen2, sees_future=True, absolute_blocks=False,
-               shift=True, default_block_length=32, special=Special((152064,), 151666, (151643, 151645), 151643, 151665),
-               qwen_tokenizer=True),
-        Family("PanguEmbedded", "PanguEmbedded", "LlamaForCausalLM", "LlamaConfig", configs.pangu, sees_future=False,
-               absolute_blocks=False, shift=True, default_block_length=32, causal_context=True,
-               special=Special((153376,), 45830, (2, 45892), 0, 1), begins=True),
-        Family("Fast_dLLM_Qwen", "Fast_dLLM_Qwen", "Qwen2ForCausalLM", "Qwen2Config", configs.qwen2, sees_future=False,
-               absolute_blocks=True, shift=True, default_block_length=32,
-               special=Special((151936, 152064), 151665, (151645,)), qwen_tokenizer=True),
-        Family("llada_moe", "llada", "Qwen3MoeForCausalLM", "Qwen3MoeConfig", configs.llada_moe, sees_future=True,
-               absolute_blocks=False, shift=False, default_block_length=32, told_by="num_experts",
-               special=Special((157184,), 156895, (156892,), 156892)),
-        Family("llada2_moe", "llada2_moe", "Glm4MoeForCausalLM", "Glm4MoeConfig", configs.llada2, sees_future=False,
-               absolute_blocks=True, shift=False, default_block_length=32, names=LLADA2_NAMES, fused=True,
-               special=Special((157184,), 156895, (156892,), 156892)),
+        Family(
+            "sdar",
+            "sdar",
+            "Qwen3ForCausalLM",
+            "Qwen3Config",
+            configs.qwen3,
+            sees_future=False,
+            absolute_blocks=True,
+            shift=False,
+            default_block_length=4,
+            special=Special((151936,), 151669, (151643, 151645), 151643),
+            qwen_tokenizer=True,
+        ),
+        Family(
+            "llada",
+            "llada",
+            "LlamaForCausalLM",
+            "LlamaConfig",
+            configs.llada,
+            sees_future=True,
+            absolute_blocks=False,
+            shift=False,
+            default_block_length=32,
+            names=LLADA_NAMES,
+            special=Special((126464,), 126336, (126081, 126348), 126081, 126080),
+        ),
+        Family(
+            "Dream",
+            "Dream",
+            "Qwen2ForCausalLM",
+            "Qwen2Config",
+            configs.qwen2,
+            sees_future=True,
+            absolute_blocks=False,
+            shift=True,
+            default_block_length=32,
+            special=Special((152064,), 151666, (151643, 151645), 151643, 151665),
+            qwen_tokenizer=True,
+        ),
+        Family(
+            "PanguEmbedded",
+            "PanguEmbedded",
+            "LlamaForCausalLM",
+            "LlamaConfig",
+            configs.pangu,
+            sees_future=False,
+            absolute_blocks=False,
+            shift=True,
+            default_block_length=32,
+            causal_context=True,
+            special=Special((153376,), 45830, (2, 45892), 0, 1),
+            begins=True,
+        ),
+        Family(
+            "Fast_dLLM_Qwen",
+            "Fast_dLLM_Qwen",
+            "Qwen2ForCausalLM",
+            "Qwen2Config",
+            configs.qwen2,
+            sees_future=False,
+            absolute_blocks=True,
+            shift=True,
+            default_block_length=32,
+            special=Special((151936, 152064), 151665, (151645,)),
+            qwen_tokenizer=True,
+        ),
+        Family(
+            "llada_moe",
+            "llada",
+            "Qwen3MoeForCausalLM",
+            "Qwen3MoeConfig",
+            configs.llada_moe,
+            sees_future=True,
+            absolute_blocks=False,
+            shift=False,
+            default_block_length=32,
+            told_by="num_experts",
+            special=Special((157184,), 156895, (156892,), 156892),
+        ),
+        Family(
+            "llada2_moe",
+            "llada2_moe",
+            "Glm4MoeForCausalLM",
+            "Glm4MoeConfig",
+            configs.llada2,
+            sees_future=False,
+            absolute_blocks=True,
+            shift=False,
+            default_block_length=32,
+            names=LLADA2_NAMES,
+            fused=True,
+            special=Special((157184,), 156895, (156892,), 156892),
+        ),
         # an autoregressive model: a block of one token, predicted by the one before it
-        Family("qwen3", "qwen3", "Qwen3ForCausalLM", "Qwen3Config", configs.qwen3, sees_future=False, absolute_blocks=True,
-               shift=True, default_block_length=1, qwen_tokenizer=True),
+        Family(
+            "qwen3",
+            "qwen3",
+            "Qwen3ForCausalLM",
+            "Qwen3Config",
+            configs.qwen3,
+            sees_future=False,
+            absolute_blocks=True,
+            shift=True,
+            default_block_length=1,
+            qwen_tokenizer=True,
+        ),
     )
-}  # fmt: skip
+}
 
 
 def family_of(raw: dict) -> Family:
-    """The family of a raw `config.json`. Raises UserError for a model_type that is not in the table."""
+    """The family of a raw `config.json`. Raises UserError for a model_type that is not in the
+    table.
+    """
     model_type = raw.get("model_type")
     same = [family for family in FAMILIES.values() if family.model_type == model_type]
-    told = [family for family in same if family.told_by and family.told_by in raw] or [f for f in same if not f.told_by]
+    told = [family for family in same if family.told_by and family.told_by in raw] or [
+        f for f in same if not f.told_by
+    ]
     if not told:
         known = ", ".join(dict.fromkeys(family.model_type for family in FAMILIES.values()))
         raise UserError(f"model_type {model_type!r} is not supported; supported are: {known}.")

@@ -13,7 +13,9 @@ def read_json(path: Path) -> dict:
     try:
         found = json.loads(path.read_text())
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore it from the checkpoint's source.") from error
+        raise UserError(
+            f"{path} is not valid JSON ({error}); restore it from the checkpoint's source."
+        ) from error
     if not isinstance(found, dict):
         raise UserError(f"{path} holds no JSON object; restore it from the checkpoint's source.")
     return found

@@ -9,7 +9,9 @@ import torch
 
 from psd_lib.errors import UserError
 
-SPARE = 1.1  # weights and a tenth for activations and logits; keys and values come on top, per token
+SPARE = (
+    1.1  # weights and a tenth for activations and logits; keys and values come on top, per token
+)
 WORTH_SAYING = 1e9
 
 
@@ -24,16 +26,25 @@ def check(name: str, parameters: float, dtype: torch.dtype, device: torch.device
         if free is not None and weights * SPARE > free:
             where = "main memory" if place == "cpu" else f"device {device}"
             raise UserError(
-                f"{name} needs {weights * SPARE / 1e9:.1f} GB ({_weights(weights, dtype)} and a tenth for activations), but {where} "
-                f"has {free / 1e9:.1f} GB free; free some, or choose a smaller model or dtype."
+                f"{name} needs {weights * SPARE / 1e9:.1f} GB ({_weights(weights, dtype)} and a"
+                f" tenth for activations), but {where} has {free / 1e9:.1f} GB free; free some, or"
+                " choose a smaller model or dtype."
             )
 
 
-def announce(name: str, parameters: float, dtype: torch.dtype, device: torch.device, cached: int) -> None:
-    """Says on stderr what a checkpoint of 1 GB or more takes; `cached` is bytes of keys and values per token."""
+def announce(
+    name: str, parameters: float, dtype: torch.dtype, device: torch.device, cached: int
+) -> None:
+    """Says on stderr what a checkpoint of 1 GB or more takes; `cached` is bytes of keys and values
+    per token.
+    """
     weights = parameters * dtype.itemsize
     if weights >= WORTH_SAYING:
-        print(f"{name}: {_weights(weights, dtype)} on {device}, {cached / 1024:.0f} KiB per cached token", file=sys.stderr)
+        print(
+            f"{name}: {_weights(weights, dtype)} on {device}, {cached / 1024:.0f} KiB per cached"
+            " token",
+            file=sys.stderr,
+        )
 
 
 def _weights(size: float, dtype: torch.dtype) -> str:
@@ -41,7 +52,9 @@ def _weights(size: float, dtype: torch.dtype) -> str:
 
 
 def free_on(device: torch.device) -> int | None:
-    """Free bytes of a device or, for the host, what a process may still take; None where that cannot be known."""
+    """Free bytes of a device or, for the host, what a process may still take; None where that
+    cannot be known.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
@@ -64,7 +77,9 @@ def _available(source: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def _group(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What is left of a container's limit; pages of read files count as free, since they are given back."""
+    """What is left of a container's limit; pages of read files count as free, since they are given
+    back.
+    """
     limit, used, stat = folder / "memory.max", folder / "memory.current", folder / "memory.stat"
     if not (limit.is_file() and used.is_file()) or limit.read_text().strip() == "max":
         return None

@@ -1,9 +1,11 @@
-"""Decides, by rules fixed beforehand, which of the papers' claims hold here. The claims themselves are `data/claims.yaml`.
+"""Decides, by rules fixed beforehand, which of the papers' claims hold here. The claims themselves
+are `data/claims.yaml`.
 
-A claim names one function of `report.rules`, which judges one task of one model at a time from paired rows. The worst and
-best task decide a model's verdict together: reproduced if it is on every task, not reproduced if it is on none, partially
-otherwise. The models' verdicts give the claim's by the same rule: reproduced only if it is on every model. A claim on most
-of the cells says how many suffice, and all cells are counted together.
+A claim names one function of `report.rules`, which judges one task of one model at a time from
+paired rows. The worst and best task decide a model's verdict together: reproduced if it is on every
+task, not reproduced if it is on none, partially otherwise. The models' verdicts give the claim's by
+the same rule: reproduced only if it is on every model. A claim on most of the cells says how many
+suffice, and all cells are counted together.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ from psd_lib.report.table import Table
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: what is claimed, where, and either a test with its parameters or the reason why there is none.
+    """One claim: what is claimed, where, and either a test with its parameters or the reason why
+    there is none.
 
-    `suffices` (7, 9): the claim is about at least 7 of 9 model x task cells, or that share of those that there are.
+    `suffices` (7, 9): the claim is about at least 7 of 9 model x task cells, or that share of those
+    that there are.
     """
 
     id: str
@@ -41,22 +45,34 @@ class Claim:
 
 
 def load() -> list[Claim]:
-    """Reads the claims; UserError on an unknown test or key, or a claim that has neither a test nor a reason."""
+    """Reads the claims; UserError on an unknown test or key, or a claim that has neither a test nor
+    a reason.
+    """
     claims = []
     for entry in yaml.safe_load((paths.DATA / "claims.yaml").read_text(encoding="utf-8")):
         unknown = set(entry) - set(Claim.__dataclass_fields__)
         if unknown:
-            raise UserError(f"claim {entry.get('id')} has unknown keys {sorted(unknown)}; it takes {', '.join(Claim.__dataclass_fields__)}.")
+            raise UserError(
+                f"claim {entry.get('id')} has unknown keys {sorted(unknown)}; it takes"
+                f" {', '.join(Claim.__dataclass_fields__)}."
+            )
         claim = Claim(**entry)
-        if bool(claim.test) == bool(claim.reason) or (claim.test and (claim.test not in TESTS or not claim.rule)):
-            raise UserError(f"claim {claim.id} needs a rule with a test out of {', '.join(TESTS)}, or a reason why it is not tested.")
+        if bool(claim.test) == bool(claim.reason) or (
+            claim.test and (claim.test not in TESTS or not claim.rule)
+        ):
+            raise UserError(
+                f"claim {claim.id} needs a rule with a test out of {', '.join(TESTS)}, or a reason"
+                " why it is not tested."
+            )
         claims.append(claim)
     return claims
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One model's verdict and the evidence that it rests on, one piece per task; empty where rows are missing."""
+    """One model's verdict and the evidence that it rests on, one piece per task; empty where rows
+    are missing.
+    """
 
     model: str
     verdict: str
@@ -65,7 +81,12 @@ class Judgement:
     @property
     def text(self) -> str:
         """The verdict with what was measured."""
-        return f"{self.verdict}: " + "; ".join(f"{e.task}: {e.text} (n={e.estimate.n})" for e in self.evidence) if self.evidence else self.verdict
+        return (
+            f"{self.verdict}: "
+            + "; ".join(f"{e.task}: {e.text} (n={e.estimate.n})" for e in self.evidence)
+            if self.evidence
+            else self.verdict
+        )
 
 
 def judge(claim: Claim, frame: pd.DataFrame) -> tuple[str, list[Judgement]]:
@@ -88,15 +109,37 @@ def table(frame: pd.DataFrame, id: str) -> Table:
         verdict, found = judge(claim, frame)
         why = claim.reason or "the rows that it needs were not run"
         missing = verdict == NOT_TESTED
-        cells = {j.model: why if missing else j.text for j in found} or dict.fromkeys(rows_of.models(frame), why)
-        shown.append({"claim": claim.claim, "source": claim.source, "rule": claim.rule or "-", **cells, "verdict": verdict})
-        data += [{"id": claim.id, "model": j.model, **_numbers(e), "model_verdict": j.verdict, "verdict": verdict}
-                 for j in found for e in j.evidence]
+        cells = {j.model: why if missing else j.text for j in found} or dict.fromkeys(
+            rows_of.models(frame), why
+        )
+        shown.append(
+            {
+                "claim": claim.claim,
+                "source": claim.source,
+                "rule": claim.rule or "-",
+                **cells,
+                "verdict": verdict,
+            }
+        )
+        data += [
+            {
+                "id": claim.id,
+                "model": j.model,
+                **_numbers(e),
+                "model_verdict": j.verdict,
+                "verdict": verdict,
+            }
+            for j in found
+            for e in j.evidence
+        ]
         if missing:
             data.append({"id": claim.id, "model": "", "task": "", "n": 0, "verdict": verdict})
-    caption = (f"Claims of the papers, tested on the embedded models ({', '.join(rows_of.models(frame))}) and the embedded tasks: shapes, not digits. Rules "
-               "were fixed before the results were read. A claim is reproduced only where it is on every model and task, and not reproduced where it is "
-               "on none. Brackets: 95 % paired intervals over n items.")
+    caption = (
+        f"Claims of the papers, tested on the embedded models ({', '.join(rows_of.models(frame))})"
+        " and the embedded tasks: shapes, not digits. Rules were fixed before the results were"
+        " read. A claim is reproduced only where it is on every model and task, and not reproduced"
+        " where it is on none. Brackets: 95 % paired intervals over n items."
+    )
     return Table(id, caption, pd.DataFrame(data), pd.DataFrame(shown))
 
 
@@ -104,7 +147,9 @@ def verdicts(full: Table, id: str) -> Table:
     """Claims and verdicts alone, by model, for readers in a hurry."""
     caption = full.caption.partition(" Brackets:")[0]
     models = [name for name in full.shown if name not in ("claim", "source", "rule", "verdict")]
-    short = full.shown[["claim", "source", *models, "verdict"]].rename(columns={"verdict": "together"})
+    short = full.shown[["claim", "source", *models, "verdict"]].rename(
+        columns={"verdict": "together"}
+    )
     for name in models:
         told = short[name].str.partition(":")[0]
         short[name] = told.where(told.isin((REPRODUCED, PARTIALLY, NOT_REPRODUCED)), NOT_TESTED)
@@ -112,8 +157,14 @@ def verdicts(full: Table, id: str) -> Table:
 
 
 def _numbers(e: Evidence) -> dict[str, Any]:
-    return {"task": e.task, "value": e.estimate.value, "low": e.estimate.low, "high": e.estimate.high, "n": e.estimate.n,
-            "task_verdict": e.verdict}
+    return {
+        "task": e.task,
+        "value": e.estimate.value,
+        "low": e.estimate.low,
+        "high": e.estimate.high,
+        "n": e.estimate.n,
+        "task_verdict": e.verdict,
+    }
 
 
 def _together(verdicts: list[str]) -> str:

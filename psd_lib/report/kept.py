@@ -13,7 +13,8 @@ Value = TypeVar("Value")
 
 
 def per_frame(make: Callable[[pd.DataFrame], Value]) -> Callable[[pd.DataFrame], Value]:
-    """Let `make` be called once for a frame, which must not be changed afterwards, and forget the value with the frame.
+    """Let `make` be called once for a frame, which must not be changed afterwards, and forget the
+    value with the frame.
 
     The value must not hold the frame itself.
     """

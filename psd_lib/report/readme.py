@@ -1,7 +1,8 @@
-"""Decides what stands between the markers of README.md: figure, results, claims and notebook index, from committed files.
+"""Decides what stands between the markers of README.md: figure, results, claims and notebook index,
+from committed files.
 
-`python -m psd_lib.report.readme` writes it; a test fails when the README is older than the results. No number in the
-README is typed by hand.
+`python -m psd_lib.report.readme` writes it; a test fails when the README is older than the results.
+No number in the README is typed by hand.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def fill(text: str) -> str:
     """
     found = [match["name"] for match in MARKER.finditer(text)]
     if sorted(found) != sorted(SECTIONS):
-        raise UserError(f"README.md must have one marked section each for {', '.join(SECTIONS)}, found {', '.join(found) or 'none'}.")
+        raise UserError(
+            f"README.md must have one marked section each for {', '.join(SECTIONS)}, found"
+            f" {', '.join(found) or 'none'}."
+        )
     return MARKER.sub(lambda match: match[1] + SECTIONS[match["name"]]() + "\n" + match[3], text)
 
 
@@ -52,7 +56,10 @@ def figure() -> str:
         return _missing()
     words = caption.read_text(encoding="utf-8").strip()
     name = paths.FIGURES.name
-    return f"![Accuracy against tokens per forward]({name}/{FIGURE}.png)\n\n*{words}* ([data]({name}/{FIGURE}.csv), [pdf]({name}/{FIGURE}.pdf))"
+    return (
+        f"![Accuracy against tokens per forward]({name}/{FIGURE}.png)\n\n*{words}*"
+        f" ([data]({name}/{FIGURE}.csv), [pdf]({name}/{FIGURE}.pdf))"
+    )
 
 
 def results() -> str:
@@ -61,20 +68,44 @@ def results() -> str:
 
 
 def cost() -> str:
-    """Size, machine and decoding time of the last published run, from its rows; empty where none is published."""
+    """Size, machine and decoding time of the last published run, from its rows; empty where none is
+    published.
+    """
     path = paths.RESULTS / CITED / PUBLISHED
     if not path.is_file():
         return ""
     contents = read_published(path)
-    rows = pd.DataFrame([{key: row[key] for key in ("model", "task", "label", "example_id", "model_ms", "loop_ms")} for row in contents.rows.values()])
+    rows = pd.DataFrame(
+        [
+            {
+                key: row[key]
+                for key in ("model", "task", "label", "example_id", "model_ms", "loop_ms")
+            }
+            for row in contents.rows.values()
+        ]
+    )
     items = rows.groupby(["model", "task", "label"]).example_id.nunique()
     count = f"{items.min()}" if items.min() == items.max() else f"{items.min()} to {items.max()}"
     hours = (rows.model_ms + rows.loop_ms).sum() / 3.6e6
     spent = f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
-    machines = sorted({f"{run['gpu'] or run['cpu']}, {run['threads']} threads" for run in contents.provenance.values()})
-    commits = sorted({str(run["commit"])[:10] + (" with changes" if run["dirty"] else "") for run in contents.provenance.values()})
-    return (f"The run behind every number here (`psd reproduce --tier {CITED}`): {rows.model.nunique()} models, {rows.task.nunique()} tasks, {count} items of each task per decoder, "
-            f"{rows.label.nunique()} decoders, {len(rows)} decoded answers in {spent} of decoding on {' and '.join(machines)}; code at commit {', '.join(commits)}.")
+    machines = sorted(
+        {
+            f"{run['gpu'] or run['cpu']}, {run['threads']} threads"
+            for run in contents.provenance.values()
+        }
+    )
+    commits = sorted(
+        {
+            str(run["commit"])[:10] + (" with changes" if run["dirty"] else "")
+            for run in contents.provenance.values()
+        }
+    )
+    return (
+        f"The run behind every number here (`psd reproduce --tier {CITED}`): {rows.model.nunique()}"
+        f" models, {rows.task.nunique()} tasks, {count} items of each task per decoder,"
+        f" {rows.label.nunique()} decoders, {len(rows)} decoded answers in {spent} of decoding on"
+        f" {' and '.join(machines)}; code at commit {', '.join(commits)}."
+    )
 
 
 def claims() -> str:
@@ -87,7 +118,9 @@ def notebooks() -> str:
     lines = ["| notebook | question | in the paper |", "| --- | --- | --- |"]
     for path in sorted(paths.NOTEBOOKS.glob("*.ipynb")):
         title, question, place = introduction(path)
-        lines.append(f"| [{path.stem}]({paths.NOTEBOOKS.name}/{path.name}) {title} | {question} | {place} |")
+        lines.append(
+            f"| [{path.stem}]({paths.NOTEBOOKS.name}/{path.name}) {title} | {question} | {place} |"
+        )
     return "\n".join(lines)
 
 
@@ -99,9 +132,15 @@ def introduction(path: Path) -> tuple[str, str, str]:
     """
     cell = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
     text = "".join(cell["source"])
-    parts = [re.search(pattern, text, re.MULTILINE) for pattern in (r"^# (.+)$", r"^\*\*Question\.\*\* (.+)$", r"^\*\*In the paper\.\*\* (.+)$")]
+    parts = [
+        re.search(pattern, text, re.MULTILINE)
+        for pattern in (r"^# (.+)$", r"^\*\*Question\.\*\* (.+)$", r"^\*\*In the paper\.\*\* (.+)$")
+    ]
     if None in parts:
-        raise UserError(f"the first cell of {path.name} must hold a title, a **Question.** and an **In the paper.** line.")
+        raise UserError(
+            f"the first cell of {path.name} must hold a title, a **Question.** and an **In the"
+            " paper.** line."
+        )
     title, question, place = (part[1].strip() for part in parts)
     return title.partition(" ")[2] if title.split()[0] == path.stem else title, question, place
 
@@ -115,7 +154,10 @@ def _table(id: str) -> str:
 
 
 def _missing() -> str:
-    return f"*No results of tier `{CITED}` are committed yet; `make reproduce TIER={CITED}` writes them.*"
+    return (
+        f"*No results of tier `{CITED}` are committed yet; `make reproduce TIER={CITED}` writes"
+        " them.*"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Decides how sure a number is: intervals and paired comparisons over benchmark items.
 
-Every interval resamples or models *items* (one prompt each), because items are what a benchmark draws;
-iterations of one decode are not independent. Functions take plain arrays and know nothing of rows.
+Every interval resamples or models *items* (one prompt each), because items are what a benchmark
+draws; iterations of one decode are not independent. Functions take plain arrays and know nothing of
+rows.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ SEED = 20260515  # fixed, so that a table computed twice from the same rows is t
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval and the number of items behind it; low/high are nan where n is too small."""
+    """A value with its interval and the number of items behind it; low/high are nan where n is too
+    small.
+    """
 
     value: float
     low: float
@@ -66,17 +69,22 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Estimate:
 def accuracy_difference(ours: ArrayLike, base: ArrayLike, level: float = LEVEL) -> Estimate:
     """Mean of ours minus mean of base, for right (1) / wrong (0) vectors over the same items `[I]`.
 
-    The interval is Bonett and Price's (2012) adjusted Wald interval for paired proportions. A bootstrap is not used here:
-    where two decoders agree on every one of a few items it claims certainty.
+    The interval is Bonett and Price's (2012) adjusted Wald interval for paired proportions. A
+    bootstrap is not used here: where two decoders agree on every one of a few items it claims
+    certainty.
     """
     a, b = _paired(ours, base)
     if not np.isin([*a, *b], (0, 1)).all():
         raise UserError("an accuracy difference needs right (1) or wrong (0) for every item.")
     n = int(a.size)
     if n < 2:
-        return Estimate(float(a.mean() - b.mean()) if n else float("nan"), float("nan"), float("nan"), n)
+        return Estimate(
+            float(a.mean() - b.mean()) if n else float("nan"), float("nan"), float("nan"), n
+        )
     gained, lost = ((a > b).sum() + 1) / (n + 2), ((a < b).sum() + 1) / (n + 2)
-    half = scipy_stats.norm.ppf(0.5 + level / 2) * np.sqrt((gained + lost - (gained - lost) ** 2) / (n + 2))
+    half = scipy_stats.norm.ppf(0.5 + level / 2) * np.sqrt(
+        (gained + lost - (gained - lost) ** 2) / (n + 2)
+    )
     low, high = np.clip([gained - lost - half, gained - lost + half], -1, 1)
     return Estimate(float(a.mean() - b.mean()), float(low), float(high), n)
 
@@ -90,9 +98,12 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, level: float = LEVEL) ->
     return _ratio(tuple(a[b > 0]), tuple(b[b > 0]), level)
 
 
-def ratio_of_ratios(ours: tuple[ArrayLike, ArrayLike], base: tuple[ArrayLike, ArrayLike],
-                    level: float = LEVEL) -> Estimate:
-    """Paired bootstrap of (sum/sum) over (sum/sum) on the same items: how many times faster ours is than base."""
+def ratio_of_ratios(
+    ours: tuple[ArrayLike, ArrayLike], base: tuple[ArrayLike, ArrayLike], level: float = LEVEL
+) -> Estimate:
+    """Paired bootstrap of (sum/sum) over (sum/sum) on the same items: how many times faster ours is
+    than base.
+    """
     a, b = _paired(*ours)
     c, d = _paired(*base)
     _paired(a, c)
@@ -100,7 +111,9 @@ def ratio_of_ratios(ours: tuple[ArrayLike, ArrayLike], base: tuple[ArrayLike, Ar
 
 
 def mcnemar(ours: ArrayLike, base: ArrayLike) -> float:
-    """Exact two-sided McNemar p value for two right/wrong vectors over the same items; 1 when they never differ."""
+    """Exact two-sided McNemar p value for two right/wrong vectors over the same items; 1 when they
+    never differ.
+    """
     a, b = _paired(ours, base)
     gained, lost = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
     if gained + lost == 0:
@@ -119,19 +132,35 @@ def same_count(ours: ArrayLike, base: ArrayLike) -> tuple[int, int]:
 # Tables and figures of one notebook ask for the same intervals, so each is computed once.
 @lru_cache(maxsize=8192)
 def _ratio(a: tuple[float, ...], b: tuple[float, ...], level: float) -> Estimate:
-    return bootstrap((np.array(a), np.array(b)), lambda x, y, axis: _divide(x.sum(axis), y.sum(axis)), level)
+    return bootstrap(
+        (np.array(a), np.array(b)), lambda x, y, axis: _divide(x.sum(axis), y.sum(axis)), level
+    )
 
 
 @lru_cache(maxsize=8192)
-def _ratio_of_ratios(a: tuple[float, ...], b: tuple[float, ...], c: tuple[float, ...], d: tuple[float, ...], level: float) -> Estimate:
+def _ratio_of_ratios(
+    a: tuple[float, ...],
+    b: tuple[float, ...],
+    c: tuple[float, ...],
+    d: tuple[float, ...],
+    level: float,
+) -> Estimate:
     data = tuple(np.array(x) for x in (a, b, c, d))
-    return bootstrap(data, lambda p, q, r, s, axis: _divide(_divide(p.sum(axis), q.sum(axis)), _divide(r.sum(axis), s.sum(axis))), level)
+    return bootstrap(
+        data,
+        lambda p, q, r, s, axis: _divide(
+            _divide(p.sum(axis), q.sum(axis)), _divide(r.sum(axis), s.sum(axis))
+        ),
+        level,
+    )
 
 
 def _paired(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if a.shape != b.shape or a.ndim != 1:
-        raise UserError(f"paired values need one entry per item, got shapes {a.shape} and {b.shape}.")
+        raise UserError(
+            f"paired values need one entry per item, got shapes {a.shape} and {b.shape}."
+        )
     return a, b
 
 
@@ -140,11 +169,14 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.divide(a, b)
 
 
-def bootstrap(data: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray],
-              level: float = LEVEL) -> Estimate:
-    """Percentile bootstrap over items of any statistic of arrays `[I]` that belong to the same items.
+def bootstrap(
+    data: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray], level: float = LEVEL
+) -> Estimate:
+    """Percentile bootstrap over items of any statistic of arrays `[I]` that belong to the same
+    items.
 
-    `statistic(*data, axis)` must work along `axis`. Percentile and not BCa, which is undefined where every item agrees.
+    `statistic(*data, axis)` must work along `axis`. Percentile and not BCa, which is undefined
+    where every item agrees.
     """
     n = int(data[0].size)
     if n == 0:
@@ -153,11 +185,22 @@ def bootstrap(data: tuple[np.ndarray, ...], statistic: Callable[..., np.ndarray]
     if n == 1:
         return Estimate(value, float("nan"), float("nan"), 1)
     with warnings.catch_warnings():
-        # A resample on which the statistic is undefined makes the interval nan, which `known` tells.
+        # A resample on which the statistic is undefined makes the interval nan, which `known`
+        # tells.
         warnings.simplefilter("ignore", scipy_stats.DegenerateDataWarning)
-        found = scipy_stats.bootstrap(data, statistic, paired=True, vectorized=True, confidence_level=level,
-                                      n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(SEED))
-    return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high), n)
+        found = scipy_stats.bootstrap(
+            data,
+            statistic,
+            paired=True,
+            vectorized=True,
+            confidence_level=level,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            rng=np.random.default_rng(SEED),
+        )
+    return Estimate(
+        value, float(found.confidence_interval.low), float(found.confidence_interval.high), n
+    )
 
 
 def _unsigned_zero(x: float, digits: int) -> float:

@@ -33,25 +33,44 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def config_hash(fingerprint: str, task: str, split: str, data_hash: str, decode: Mapping[str, Any],
-                **more: str | None) -> str:  # fmt: skip
-    """Name everything that decides a row besides its example, so equal work is found again across experiments.
+def config_hash(
+    fingerprint: str,
+    task: str,
+    split: str,
+    data_hash: str,
+    decode: Mapping[str, Any],
+    **more: str | None,
+) -> str:
+    """Name everything that decides a row besides its example, so equal work is found again across
+    experiments.
 
-    `more` names what only some rows have (dtype, profile, the second model's fingerprint); None is as if it were not there, so that rows written before
-    it existed keep their names.
+    `more` names what only some rows have (dtype, profile, the second model's fingerprint); None is
+    as if it were not there, so that rows written before it existed keep their names.
     """
-    parts = {"version": ROW_VERSION, "model": fingerprint, "task": task, "split": split, "data": data_hash}
-    return digest({**parts, "decode": decode, **{key: value for key, value in more.items() if value is not None}})
+    parts = {
+        "version": ROW_VERSION,
+        "model": fingerprint,
+        "task": task,
+        "split": split,
+        "data": data_hash,
+    }
+    return digest(
+        {
+            **parts,
+            "decode": decode,
+            **{key: value for key, value in more.items() if value is not None},
+        }
+    )
 
 
 @dataclass(frozen=True)
 class ExperimentConfig:
     """What an experiment decodes: every model on every task's `split` with every decoder.
 
-    `decoders` are mappings with a `decoder` name and options of `psd_lib.generate`; an option given as a list stands
-    for one decoder per value, several lists for their product. `options` hold for every decoder that does not say
-    otherwise. `{model}` in an option's text is the model's name. `only` names a kind of model (`KINDS`) that alone runs
-    the entry.
+    `decoders` are mappings with a `decoder` name and options of `psd_lib.generate`; an option given
+    as a list stands for one decoder per value, several lists for their product. `options` hold for
+    every decoder that does not say otherwise. `{model}` in an option's text is the model's name.
+    `only` names a kind of model (`KINDS`) that alone runs the entry.
     """
 
     name: str
@@ -64,7 +83,9 @@ class ExperimentConfig:
 
     @classmethod
     def load(cls, name: str, folder: Path | None = None) -> ExperimentConfig:
-        """Read `<name>.yaml`; UserError on an unknown experiment, a missing or unknown key, or a mistyped value."""
+        """Read `<name>.yaml`; UserError on an unknown experiment, a missing or unknown key, or a
+        mistyped value.
+        """
         data = read_yaml(name, folder)
         accepted = [key for key in cls.__dataclass_fields__ if key != "name"]
         unknown = [key for key in data if key not in accepted]
@@ -74,24 +95,37 @@ class ExperimentConfig:
             raise UserError(f"Experiment {name!r} has {wrong}: it takes {', '.join(accepted)}.")
         for key in ("models", "tasks", "decoders"):
             if not isinstance(data[key], list) or not data[key]:
-                raise UserError(f"{key} of experiment {name!r} must be a list with at least one entry.")
+                raise UserError(
+                    f"{key} of experiment {name!r} must be a list with at least one entry."
+                )
             data[key] = tuple(data[key])
         if not isinstance(data.get("options", {}), dict):
-            raise UserError(f"options of experiment {name!r} must be a mapping, not {data['options']!r}.")
+            raise UserError(
+                f"options of experiment {name!r} must be a mapping, not {data['options']!r}."
+            )
         for entry in data["decoders"]:
             if not isinstance(entry, dict) or "decoder" not in entry:
-                raise UserError(f"Each decoder of experiment {name!r} must be a mapping with a `decoder` name, not {entry!r}.")
+                raise UserError(
+                    f"Each decoder of experiment {name!r} must be a mapping with a `decoder` name,"
+                    f" not {entry!r}."
+                )
             if entry.get("only", "bidirectional") not in KINDS:
-                raise UserError(f"`only` of a decoder of experiment {name!r} must be one of {', '.join(KINDS)}, not {entry['only']!r}.")
+                raise UserError(
+                    f"`only` of a decoder of experiment {name!r} must be one of {', '.join(KINDS)},"
+                    f" not {entry['only']!r}."
+                )
         return cls(name=name, **data)
 
     def to_yaml(self) -> str:
         """Write the text that `load` reads."""
-        data = json.loads(json.dumps({key: value for key, value in asdict(self).items() if key != "name"}))
+        data = json.loads(
+            json.dumps({key: value for key, value in asdict(self).items() if key != "name"})
+        )
         return yaml.safe_dump(data, sort_keys=False)
 
     def expand(self, family: Family | None = None) -> list[dict[str, Any]]:
-        """List every decoder once, as `{"decoder": name, option: value, ...}`, lists multiplied out in file order.
+        """List every decoder once, as `{"decoder": name, option: value, ...}`, lists multiplied out
+        in file order.
 
         With `family`, without the entries that are for other kinds of models.
         """
@@ -114,10 +148,15 @@ def _product(entry: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 def read_yaml(name: str, folder: Path | None) -> dict[str, Any]:
-    """Read `<name>.yaml` of data/configs or of `folder`; UserError where it is missing or no mapping."""
+    """Read `<name>.yaml` of data/configs or of `folder`; UserError where it is missing or no
+    mapping.
+    """
     path = (folder or CONFIGS) / f"{name}.yaml"
     if not path.is_file():
-        raise UserError(f"Unknown experiment {name!r}: use one of {', '.join(names(folder)) or 'none, there is no file'}.")
+        raise UserError(
+            f"Unknown experiment {name!r}: use one of"
+            f" {', '.join(names(folder)) or 'none, there is no file'}."
+        )
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

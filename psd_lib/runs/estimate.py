@@ -1,4 +1,6 @@
-"""What a run will cost: real calls of the loaded models at the shapes of the run, times the calls that are left."""
+"""What a run will cost: real calls of the loaded models at the shapes of the run, times the calls
+that are left.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +53,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class Cost:
-    """One decoder on one task with one model: `items` are left, a call of `batch` of them takes `ms`.
+    """One decoder on one task with one model: `items` are left, a call of `batch` of them takes
+    `ms`.
 
-    `most_hours`: one token per call and every answer of full length; `hours`: with `tokens_per_call` and the answer's
-    length of the one answer that was decoded to the end.
+    `most_hours`: one token per call and every answer of full length; `hours`: with
+    `tokens_per_call` and the answer's length of the one answer that was decoded to the end.
     """
 
     experiment: str
@@ -70,7 +73,8 @@ class Cost:
 
 
 def estimate(tier: Tier, configs: Sequence[ExperimentConfig]) -> str:
-    """Warm up with every model and say what the missing rows will cost; the details go to the tier's estimate.json.
+    """Warm up with every model and say what the missing rows will cost; the details go to the
+    tier's estimate.json.
 
     Raises UserError as loading and planning do.
     """
@@ -78,10 +82,14 @@ def estimate(tier: Tier, configs: Sequence[ExperimentConfig]) -> str:
     warm_up = WarmUp()
     for name in dict.fromkeys(name for config in configs for name in config.models):
         model = source(name, tier.dtype)
-        for config, task in ((config, task) for config in configs if name in config.models for task in config.tasks):
+        for config, task in (
+            (config, task) for config in configs if name in config.models for task in config.tasks
+        ):
             contents = read(folder_of(None, model.name, model.fingerprint, task))
             for unit in plan(config, model, task, tier):
-                left = sum((unit.hash, example.id) not in contents.rows for example in unit.examples)
+                left = sum(
+                    (unit.hash, example.id) not in contents.rows for example in unit.examples
+                )
                 if left and unit.hash not in costs:
                     costs[unit.hash] = warm_up.cost(config.name, unit, left)
     tier.folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +99,9 @@ def estimate(tier: Tier, configs: Sequence[ExperimentConfig]) -> str:
 
 
 class WarmUp:
-    """Measures units; decoders that draft alike share one measurement, and all decoders of a task one decoded answer."""
+    """Measures units; decoders that draft alike share one measurement, and all decoders of a task
+    one decoded answer.
+    """
 
     def __init__(self):
         self.measured: dict[str, tuple[int, float]] = {}
@@ -99,16 +109,37 @@ class WarmUp:
     def cost(self, experiment: str, unit: Unit, items: int) -> Cost:
         """What `items` examples of a unit will take."""
         config = unit.config
-        setting = [unit.model.fingerprint, unit.model.dtype, unit.task.name, unit.data_hash, len(unit.examples)]
-        plugs = {name: config.to_dict()[name] for name in ("builder", "cache", "block_length", "gen_length")}
+        setting = [
+            unit.model.fingerprint,
+            unit.model.dtype,
+            unit.task.name,
+            unit.data_hash,
+            len(unit.examples),
+        ]
+        plugs = {
+            name: config.to_dict()[name]
+            for name in ("builder", "cache", "block_length", "gen_length")
+        }
         batch, ms = self._once([*setting, plugs], call_ms, unit)
         length, rate = self._once([*setting, "answer"], answer, unit)
         rate = 1.0 if config.depth == 0 and getattr(config.policy, "k", 0) == 1 else rate
         hours = items / batch * ms / 3.6e6
-        return Cost(experiment, unit.model.name, unit.task.name, config.label, items, batch, ms, rate,
-                    hours * length / rate, hours * config.gen_length)  # fmt: skip
+        return Cost(
+            experiment,
+            unit.model.name,
+            unit.task.name,
+            config.label,
+            items,
+            batch,
+            ms,
+            rate,
+            hours * length / rate,
+            hours * config.gen_length,
+        )
 
-    def _once(self, name: list[Any], measure: Callable[[Unit], tuple[int, float]], unit: Unit) -> tuple[int, float]:
+    def _once(
+        self, name: list[Any], measure: Callable[[Unit], tuple[int, float]], unit: Unit
+    ) -> tuple[int, float]:
         key = digest(name)
         if key not in self.measured:
             self.measured[key] = measure(unit)
@@ -116,7 +147,9 @@ class WarmUp:
 
 
 def call_ms(unit: Unit) -> tuple[int, float]:
-    """The batch that memory allows and the milliseconds of one verifying call of it, at prompts of middling length."""
+    """The batch that memory allows and the milliseconds of one verifying call of it, at prompts of
+    middling length.
+    """
     ordered = sorted(unit.examples, key=lambda example: len(example.prompt))
     middle = max(0, (len(ordered) - BATCH_SIZE) // 2)
     examples = ordered[middle : middle + BATCH_SIZE]
@@ -138,7 +171,9 @@ def call_ms(unit: Unit) -> tuple[int, float]:
 
 
 def answer(unit: Unit) -> tuple[int, float]:
-    """Tokens of one answer up to its end, and tokens per call of the `confidence` policy that decoded it."""
+    """Tokens of one answer up to its end, and tokens per call of the `confidence` policy that
+    decoded it.
+    """
     from psd_lib.decoding import DecodeConfig
 
     middle = sorted(unit.examples, key=lambda example: len(example.prompt))[len(unit.examples) // 2]
@@ -157,16 +192,22 @@ def summary(costs: Sequence[Cost]) -> str:
         mine = [one for one in costs if (one.model, one.task) == (model, task)]
         ms = [one.ms for one in mine]
         lines.append(
-            f"  {model} {task}: {len(mine)} decoders x {mine[0].items} items, batches of {min(one.batch for one in mine)}, "
-            f"{min(ms):.1f} to {max(ms):.1f} ms a call (median {statistics.median(ms):.1f}): {_said(mine)}"
+            f"  {model} {task}: {len(mine)} decoders x {mine[0].items} items, batches of"
+            f" {min(one.batch for one in mine)}, {min(ms):.1f} to {max(ms):.1f} ms a call (median"
+            f" {statistics.median(ms):.1f}): {_said(mine)}"
         )
     rates = [one.tokens_per_call for one in costs if one.tokens_per_call > 1] or [1.0]
-    where = f"one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"this CPU ({torch.get_num_threads()} threads)"
+    where = (
+        f"one {torch.cuda.get_device_name()}"
+        if torch.cuda.is_available()
+        else f"this CPU ({torch.get_num_threads()} threads)"
+    )
     lines.append(
-        f"cost estimate on {where}: {_said(costs)}. Measured: one call of every kind of draft at the run's shapes. Assumed: "
-        f"parallel decoders commit {min(rates):.1f} to {max(rates):.1f} tokens a call and answers are as long as the one answer "
-        "per task decoded here, drafts add nothing to that, batches stay full; at most means one token a call and answers of "
-        "full length"
+        f"cost estimate on {where}: {_said(costs)}. Measured: one call of every kind of draft at"
+        f" the run's shapes. Assumed: parallel decoders commit {min(rates):.1f} to {max(rates):.1f}"
+        " tokens a call and answers are as long as the one answer per task decoded here, drafts"
+        " add nothing to that, batches stay full; at most means one token a call and answers of"
+        " full length"
     )
     return "\n".join(lines)
 

@@ -23,21 +23,33 @@ if TYPE_CHECKING:
 Loader = Callable[[str], "Model"]
 
 
-def experiment(name: str, tier: str = "smoke", limit: int | None = None, results: Path | None = None) -> pd.DataFrame:
-    """Return the rows of `data/configs/<name>.yaml` at a tier, decoding only what no earlier run has decoded.
+def experiment(
+    name: str, tier: str = "smoke", limit: int | None = None, results: Path | None = None
+) -> pd.DataFrame:
+    """Return the rows of `data/configs/<name>.yaml` at a tier, decoding only what no earlier run
+    has decoded.
 
-    One line per (decoder, task, example) in the order of the experiment's file; the columns are the fields of a row.
-    `limit` replaces the tier's number of examples per task. Rows are stored under `results` (data/results unless given)
-    as each batch finishes, so a run that is stopped goes on where it was. `.attrs["provenance"]` holds the described
-    runs by id, `.attrs["conflicts"]` the number of rows that two runs decoded differently, and `.attrs["crashes"]` the
-    records of the items that could not be decoded: they have no row and are tried again by the next call.
-    Raises UserError on unknown names, impossible options, a missing model or task file, and damaged row files.
+    One line per (decoder, task, example) in the order of the experiment's file; the columns are the
+    fields of a row. `limit` replaces the tier's number of examples per task. Rows are stored under
+    `results` (data/results unless given) as each batch finishes, so a run that is stopped goes on
+    where it was. `.attrs["provenance"]` holds the described runs by id, `.attrs["conflicts"]` the
+    number of rows that two runs decoded differently, and `.attrs["crashes"]` the records of the
+    items that could not be decoded: they have no row and are tried again by the next call. Raises
+    UserError on unknown names, impossible options, a missing model or task file, and damaged row
+    files.
     """
     return table(collect(ExperimentConfig.load(name), Tier.load(tier).narrow(limit=limit), results))
 
 
-def run(config: ExperimentConfig, limit: int | None, results: Path | None = None, loader: Loader | None = None) -> pd.DataFrame:
-    """Run an experiment that need not have a file; `loader` finds its models by name (`psd_lib.load` unless given)."""
+def run(
+    config: ExperimentConfig,
+    limit: int | None,
+    results: Path | None = None,
+    loader: Loader | None = None,
+) -> pd.DataFrame:
+    """Run an experiment that need not have a file; `loader` finds its models by name
+    (`psd_lib.load` unless given).
+    """
     return table(collect(config, Tier("run", limit), results, loader))
 
 
@@ -50,8 +62,12 @@ def table(contents: Contents) -> pd.DataFrame:
     return frame
 
 
-def collect(config: ExperimentConfig, tier: Tier, results: Path | None = None, loader: Loader | None = None) -> Contents:
-    """Decode what is missing and return an experiment's rows as stored, in the order of its file, with their runs."""
+def collect(
+    config: ExperimentConfig, tier: Tier, results: Path | None = None, loader: Loader | None = None
+) -> Contents:
+    """Decode what is missing and return an experiment's rows as stored, in the order of its file,
+    with their runs.
+    """
     chosen, config = Contents(), tier.apply(config)
     for name in config.models:
         model = loaded(loader(name)) if loader else source(name, tier.dtype)
@@ -59,7 +75,10 @@ def collect(config: ExperimentConfig, tier: Tier, results: Path | None = None, l
             units = plan(config, model, task_name, tier)
             folder = folder_of(results, model.name, model.fingerprint, task_name)
             decode_missing(units, folder, f"{config.name} {model.name} {task_name}")
-            chosen.take(read(folder), [(unit.hash, example.id) for unit in units for example in unit.examples])
+            chosen.take(
+                read(folder),
+                [(unit.hash, example.id) for unit in units for example in unit.examples],
+            )
     report_crashes(chosen)
     return chosen
 
@@ -71,7 +90,10 @@ def plan(config: ExperimentConfig, model: Source, task_name: str, tier: Tier) ->
     task = find_task(task_name, tier)
     examples = task.load(config.split, tier.limit_of(config.name))
     common = defaults(task)
-    decoders = [DecodeConfig.make(**_concrete({**common, **options}, model)) for options in config.expand(model.family)]
+    decoders = [
+        DecodeConfig.make(**_concrete({**common, **options}, model))
+        for options in config.expand(model.family)
+    ]
     return [Unit(model, task, config.split, decoder, examples) for decoder in decoders]
 
 
@@ -86,7 +108,8 @@ def find_task(name: str, tier: Tier) -> Task:
 def defaults(task: Task) -> dict[str, Any]:
     """What a task, under its protocol, asks of every decoder that does not say otherwise.
 
-    A protocol's block may be a number of tokens, `whole` (the length) or `native` (the model's own, as without one).
+    A protocol's block may be a number of tokens, `whole` (the length) or `native` (the model's own,
+    as without one).
     """
     found: dict[str, Any] = {"gen_length": task.gen_length}
     protocol = getattr(task, "protocol", None)
@@ -96,12 +119,17 @@ def defaults(task: Task) -> dict[str, Any]:
 
 
 def _concrete(options: Mapping[str, Any], model: Source) -> dict[str, Any]:
-    named = {key: value.replace("{model}", model.name) if isinstance(value, str) else value for key, value in options.items()}
+    named = {
+        key: value.replace("{model}", model.name) if isinstance(value, str) else value
+        for key, value in options.items()
+    }
     return {**named, **({"cache": model.cache} if options.get("cache") == EXACT else {})}
 
 
 def decode_missing(units: list[Unit], folder: Path, label: str) -> None:
-    """Decode what the folder has no row for yet and append it there, batch by batch; judge again what is out of date."""
+    """Decode what the folder has no row for yet and append it there, batch by batch; judge again
+    what is out of date.
+    """
     from psd_lib import provenance
 
     contents = read(folder)
@@ -122,7 +150,8 @@ def report_crashes(contents: Contents) -> None:
     if contents.crashes:
         first = next(iter(contents.crashes.values()))
         print(
-            f"warning: {len(contents.crashes)} items could not be decoded and are missing from every table (first: "
-            f"{first['example_id']} with {first['label']}: {first['crash']}); the next run tries them again",
+            f"warning: {len(contents.crashes)} items could not be decoded and are missing from"
+            f" every table (first: {first['example_id']} with {first['label']}: {first['crash']});"
+            " the next run tries them again",
             file=sys.stderr,
         )

@@ -1,4 +1,6 @@
-"""One process per core where that is faster: small models and notebooks on a CPU leave a second thread idle."""
+"""One process per core where that is faster: small models and notebooks on a CPU leave a second
+thread idle.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,15 @@ from psd_lib.runs.tiers import Tier
 def decode(tier: Tier, configs: Sequence[ExperimentConfig], workers: int | None = None) -> None:
     """Decode everything that `configs` lack at a tier; rows land where `collect` looks for them.
 
-    `workers` None: as many as `default_workers` says. A model on a task is one piece of work, whatever the number of
-    experiments that want it, so no two processes do the same.
-    Raises what `spread` raises; rows so far are kept.
+    `workers` None: as many as `default_workers` says. A model on a task is one piece of work,
+    whatever the number of experiments that want it, so no two processes do the same. Raises what
+    `spread` raises; rows so far are kept.
     """
-    pieces = list(dict.fromkeys((task, model) for config in configs for task in config.tasks for model in config.models))
+    pieces = list(
+        dict.fromkeys(
+            (task, model) for config in configs for task in config.tasks for model in config.models
+        )
+    )
     workers = min(default_workers(configs) if workers is None else workers, len(pieces))
     if workers <= 1:
         for config in configs:
@@ -35,21 +41,29 @@ def decode(tier: Tier, configs: Sequence[ExperimentConfig], workers: int | None 
 
 
 def spread(function: Callable[..., None], calls: Sequence[tuple], workers: int, label: str) -> None:
-    """Call `function`, one of a module's own, with each tuple of arguments, in `workers` single-threaded processes.
+    """Call `function`, one of a module's own, with each tuple of arguments, in `workers`
+    single-threaded processes.
 
-    With one worker, in this process. Raises the first error of any call, and a UserError when a worker is killed.
+    With one worker, in this process. Raises the first error of any call, and a UserError when a
+    worker is killed.
     """
     if workers <= 1:
         for call in progress(calls, label=label):
             function(*call)
         return
-    with reported(), ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool:
+    with (
+        reported(),
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool,
+    ):
         try:
             work = [pool.submit(function, *call) for call in calls]
             for done in progress(as_completed(work), len(work), label=label):
                 done.result()
         except BrokenProcessPool:
-            raise UserError("a worker process was killed (out of memory?): rows so far are kept; run again to go on.") from None
+            raise UserError(
+                "a worker process was killed (out of memory?): rows so far are kept; run again to"
+                " go on."
+            ) from None
         except BaseException:
             for child in active_children():
                 child.terminate()
@@ -57,10 +71,16 @@ def spread(function: Callable[..., None], calls: Sequence[tuple], workers: int, 
 
 
 def default_workers(configs: Sequence[ExperimentConfig]) -> int:
-    """One per core for embedded models on a CPU; 1 where a GPU, or memory for large weights, would be shared."""
+    """One per core for embedded models on a CPU; 1 where a GPU, or memory for large weights, would
+    be shared.
+    """
     import torch
 
-    embedded = all((paths.MODELS / model / "config.json").is_file() for config in configs for model in config.models)
+    embedded = all(
+        (paths.MODELS / model / "config.json").is_file()
+        for config in configs
+        for model in config.models
+    )
     return (os.cpu_count() or 1) if embedded and not torch.cuda.is_available() else 1
 
 
@@ -73,7 +93,8 @@ def decode_piece(tier: Tier, configs: Sequence[ExperimentConfig], task: str, mod
 
 
 def _begin() -> None:
-    # Also for the kernels of notebooks. A library that is loaded by now has read them, and must be told.
+    # Also for the kernels of notebooks. A library that is loaded by now has read them, and must be
+    # told.
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -42,39 +42,66 @@ class Unit:
     def hash(self) -> str:
         """Name of everything that decides the rows besides the example.
 
-        What a task leaves out (a profile), a second model that there is not and the usual dtype are not part of it. Nor is how completions are judged: a
-        new version of that judges the stored completions again.
+        What a task leaves out (a profile), a second model that there is not and the usual dtype are
+        not part of it. Nor is how completions are judged: a new version of that judges the stored
+        completions again.
         """
         dtype = None if self.model.dtype == "float32" else self.model.dtype
-        return config_hash(self.model.fingerprint, self.task.name, self.split, self.data_hash, self.config.to_dict(),
-                           dtype=dtype, profile=profile_of(self.task), second=self.second)  # fmt: skip
+        return config_hash(
+            self.model.fingerprint,
+            self.task.name,
+            self.split,
+            self.data_hash,
+            self.config.to_dict(),
+            dtype=dtype,
+            profile=profile_of(self.task),
+            second=self.second,
+        )
 
     @cached_property
     def second(self) -> str | None:
         """Fingerprint of the decoder's second model, a judge or a draft model; None if it has none."""
-        chosen = getattr(self.config.policy, "judge", None) or getattr(self.config.builder, "draft", None)
+        chosen = getattr(self.config.policy, "judge", None) or getattr(
+            self.config.builder, "draft", None
+        )
         return chosen and (source(chosen) if isinstance(chosen, str) else chosen).fingerprint
 
     def batches(self, contents: Contents, size: int = BATCH_SIZE) -> Iterator[Batch]:
         """Yield the examples that `contents` has no row for, in batches of similar prompt length."""
-        missing = [example for example in self.examples if (self.hash, example.id) not in contents.rows]
+        missing = [
+            example for example in self.examples if (self.hash, example.id) not in contents.rows
+        ]
         missing.sort(key=lambda example: (len(example.prompt), example.id))
         for start in range(0, len(missing), size):
             yield Batch(self, missing[start : start + size])
 
     def outdated(self, contents: Contents) -> list[Row]:
-        """The rows to judge again: those whose judge failed, and those of another version of the post-processing."""
-        rows = [contents.rows[key] for example in self.examples if (key := (self.hash, example.id)) in contents.rows]
-        return [row for row in rows if row["correct"] is None or row.get("postprocessing") != version_of(self.task)]
+        """The rows to judge again: those whose judge failed, and those of another version of the
+        post-processing.
+        """
+        rows = [
+            contents.rows[key]
+            for example in self.examples
+            if (key := (self.hash, example.id)) in contents.rows
+        ]
+        return [
+            row
+            for row in rows
+            if row["correct"] is None or row.get("postprocessing") != version_of(self.task)
+        ]
 
     def decode(self, examples: Sequence[Example]) -> list[generation.Sequence]:
-        """Decode examples in one batch. Sampling noise belongs to the example, whatever batch it is in."""
+        """Decode examples in one batch. Sampling noise belongs to the example, whatever batch it is
+        in.
+        """
         from psd_lib import generate
 
         model = self.model.load()
         prompts = self.task.prompts(examples, model)
         index = [crc32(example.id.encode()) % NOISES for example in examples]
-        return list(generate(model, prompts, config=self.config, batch_size=len(prompts), index=index))
+        return list(
+            generate(model, prompts, config=self.config, batch_size=len(prompts), index=index)
+        )
 
     def describe(self) -> Row:
         """What all rows of the unit say."""
@@ -101,7 +128,9 @@ class Unit:
 
 @dataclass
 class Pace:
-    """How the runs of one attempt go: the batch size that memory allows, and crashes since the last good batch."""
+    """How the runs of one attempt go: the batch size that memory allows, and crashes since the last
+    good batch.
+    """
 
     size: int = BATCH_SIZE
     crashes: int = 0
@@ -117,9 +146,10 @@ class Batch:
     def run(self, attempt: Attempt, pace: Pace | None = None) -> list[Row]:
         """Decode and score the examples and append their rows, which also returns them.
 
-        Where memory does not suffice the batch is halved, for the following batches too. Where anything else fails its
-        halves are tried apart, until the example that fails is alone: it gets a record of the error instead of a row.
-        Raises UserError for bad input, and when one example after the other fails.
+        Where memory does not suffice the batch is halved, for the following batches too. Where
+        anything else fails its halves are tried apart, until the example that fails is alone: it
+        gets a record of the error instead of a row. Raises UserError for bad input, and when one
+        example after the other fails.
         """
         pace, examples = pace or Pace(), self.examples
         if len(examples) > pace.size:
@@ -141,12 +171,16 @@ class Batch:
         return rows
 
     def _parts(self, attempt: Attempt, pace: Pace, size: int) -> list[Row]:
-        parts = [self.examples[start : start + size] for start in range(0, len(self.examples), size)]
+        parts = [
+            self.examples[start : start + size] for start in range(0, len(self.examples), size)
+        ]
         return [row for part in parts for row in Batch(self.unit, part).run(attempt, pace)]
 
     def _rows(self) -> list[Row]:
         sequences = self.unit.decode(self.examples)
-        scores = self.unit.task.score_many([(s.text, e) for s, e in zip(sequences, self.examples, strict=True)])
+        scores = self.unit.task.score_many(
+            [(s.text, e) for s, e in zip(sequences, self.examples, strict=True)]
+        )
         return [self._row(*parts) for parts in zip(self.examples, sequences, scores, strict=True)]
 
     def _quarantine(self, error: Exception, attempt: Attempt, pace: Pace) -> None:
@@ -156,8 +190,9 @@ class Batch:
         attempt.append([{**self.unit.describe(), "example_id": example.id, "crash": said}])
         if pace.crashes >= CRASHES_IN_A_ROW:
             raise UserError(
-                f"{pace.crashes} items in a row could not be decoded with {self.unit.config.label}, which is no accident of an "
-                f"item ({said}); rows so far are kept, run again once the cause is gone."
+                f"{pace.crashes} items in a row could not be decoded with {self.unit.config.label},"
+                f" which is no accident of an item ({said}); rows so far are kept, run again once"
+                " the cause is gone."
             ) from error
 
     def _row(self, example: Example, sequence: generation.Sequence, score: Score) -> Row:
@@ -185,16 +220,23 @@ class Batch:
 
 
 def rescore(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
-    """Score the completions of rows again: the same rows with fresh `correct`, `answer` and `reason`."""
+    """Score the completions of rows again: the same rows with fresh `correct`, `answer` and
+    `reason`.
+    """
     known = {example.id: example for example in examples}
     scores = task.score_many([(row["completion"], known[row["example_id"]]) for row in rows])
     return [{**row, **_verdict(score)} for row, score in zip(rows, scores, strict=True)]
 
 
 def refresh(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
-    """Rescored rows that replace the stored ones: `judged` counts the judgements, `postprocessing` names the version."""
+    """Rescored rows that replace the stored ones: `judged` counts the judgements, `postprocessing`
+    names the version.
+    """
     version = {"postprocessing": version_of(task)}
-    return [{**row, **version, "judged": row.get("judged", 0) + 1} for row in rescore(rows, task, examples)]
+    return [
+        {**row, **version, "judged": row.get("judged", 0) + 1}
+        for row in rescore(rows, task, examples)
+    ]
 
 
 def version_of(task: Task) -> str | None:
@@ -203,7 +245,9 @@ def version_of(task: Task) -> str | None:
 
 
 def profile_of(task: Task) -> str | None:
-    """The protocol that a benchmark's prompts follow; None for the embedded tasks, which have one only."""
+    """The protocol that a benchmark's prompts follow; None for the embedded tasks, which have one
+    only.
+    """
     return getattr(task, "profile", None)
 
 
@@ -211,7 +255,10 @@ def out_of_memory(error: Exception) -> bool:
     """Whether a device, or the host, had no memory left."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "out of memory" in str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "out of memory" in str(error).lower()
+    )
 
 
 def free_memory() -> None:

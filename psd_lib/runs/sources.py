@@ -18,7 +18,9 @@ EXACT = "exact"
 
 @dataclass(frozen=True)
 class Source:
-    """What decides a model's rows (`fingerprint`, `dtype`), what they say of it, and `load` to get it."""
+    """What decides a model's rows (`fingerprint`, `dtype`), what they say of it, and `load` to get
+    it.
+    """
 
     name: str
     fingerprint: str
@@ -28,14 +30,18 @@ class Source:
 
     @property
     def cache(self) -> str:
-        """The cache plan that an experiment's `cache: exact` stands for: the fastest one that changes no decision."""
+        """The cache plan that an experiment's `cache: exact` stands for: the fastest one that
+        changes no decision.
+        """
         return "none" if self.family.sees_future else "exact_block"
 
 
 def source(name: str, dtype: str = "float32") -> Source:
-    """Find a checkpoint by embedded name, folder or Hub repository without reading its weights into memory.
+    """Find a checkpoint by embedded name, folder or Hub repository without reading its weights into
+    memory.
 
-    Raises UserError when there is none, or when its config.json is missing, damaged or of an unknown family.
+    Raises UserError when there is none, or when its config.json is missing, damaged or of an
+    unknown family.
     """
     from psd_lib.models.families import family_of
     from psd_lib.models.hub import locate
@@ -53,7 +59,13 @@ def source(name: str, dtype: str = "float32") -> Source:
 def loaded(model: Model) -> Source:
     """The source of a model that is in memory already."""
     parameter = next(model.denoiser.network.parameters())
-    return Source(model.name, model.fingerprint, str(parameter.dtype).removeprefix("torch."), model.family, lambda: model)
+    return Source(
+        model.name,
+        model.fingerprint,
+        str(parameter.dtype).removeprefix("torch."),
+        model.family,
+        lambda: model,
+    )
 
 
 _LOADED: dict[tuple[str, str], Model] = {}

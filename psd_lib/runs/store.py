@@ -2,11 +2,12 @@
 
     <root>/rows/<model>-<fingerprint>/<task>/<attempt>.jsonl
 
-An attempt is one run of one process. Its file starts with the run's provenance and holds one row per line, each
-flushed to the disk before the next is computed. Files are never changed afterwards, so two runs at once, or a run and
-the orphan of a killed one, cannot hurt each other: the first row of a (config hash, example id) is the one that counts.
-Two kinds of lines besides: a row with a higher `judged` is the same completion judged again and replaces the verdict; a
-line with `crash` says why an example has no row.
+An attempt is one run of one process. Its file starts with the run's provenance and holds one row
+per line, each flushed to the disk before the next is computed. Files are never changed afterwards,
+so two runs at once, or a run and the orphan of a killed one, cannot hurt each other: the first row
+of a (config hash, example id) is the one that counts. Two kinds of lines besides: a row with a
+higher `judged` is the same completion judged again and replaces the verdict; a line with `crash`
+says why an example has no row.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def key_of(row: Row) -> Key:
 
 
 class Attempt:
-    """The one file that this process appends to, created on the first row. Use it as a context manager."""
+    """The one file that this process appends to, created on the first row. Use it as a context
+    manager.
+    """
 
     def __init__(self, folder: Path, provenance: Mapping[str, Any]):
         self.folder, self.provenance, self.id = folder, dict(provenance), digest(provenance)
@@ -62,23 +65,34 @@ class Attempt:
             self.file.flush()
             os.fsync(self.file.fileno())
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            if error.errno not in (
+                errno.ENOSPC,
+                errno.EDQUOT,
+                errno.EROFS,
+                errno.EACCES,
+                errno.EPERM,
+            ):
                 raise
-            raise UserError(f"{self.folder} cannot be written ({error.strerror}): rows so far are kept, make room and run again to go on.") from None
+            raise UserError(
+                f"{self.folder} cannot be written ({error.strerror}): rows so far are kept, make"
+                " room and run again to go on."
+            ) from None
 
     def __enter__(self) -> Attempt:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.file is not None:
-            with suppress(OSError):  # what a full disk left in the buffer is lost, and `append` has said so
+            with suppress(
+                OSError
+            ):  # what a full disk left in the buffer is lost, and `append` has said so
                 self.file.close()
 
 
 @dataclass
 class Contents:
-    """What was read: rows by key, provenance blocks by id, keys whose attempts disagree on the tokens, and the last
-    crash of examples that have no row."""
+    """What was read: rows by key, provenance blocks by id, keys whose attempts disagree on the
+    tokens, and the last crash of examples that have no row."""
 
     rows: dict[Key, Row] = field(default_factory=dict)
     provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -86,7 +100,9 @@ class Contents:
     crashes: dict[Key, Row] = field(default_factory=dict)
 
     def add(self, line: dict[str, Any]) -> None:
-        """Take in one line of a file; the first row of a key wins, but for a later verdict on the same tokens."""
+        """Take in one line of a file; the first row of a key wins, but for a later verdict on the
+        same tokens.
+        """
         if PROVENANCE in line:
             self.provenance[line["id"]] = line[PROVENANCE]
             return
@@ -120,7 +136,8 @@ def folder_of(results: Path | None, model: str, fingerprint: str, task: str) -> 
 def read(folder: Path) -> Contents:
     """Read the union of a folder's attempts, oldest first.
 
-    The unfinished last line of a killed run is ignored. Raises UserError on any other line that is not a row.
+    The unfinished last line of a killed run is ignored. Raises UserError on any other line that is
+    not a row.
     """
     contents = Contents()
     for path in sorted(folder.glob("*.jsonl")):
@@ -130,7 +147,8 @@ def read(folder: Path) -> Contents:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a row file, plain or gzipped, without the torn last line of a killed run.
+    """Yield the objects of a row file, plain or gzipped, without the torn last line of a killed
+    run.
 
     Raises UserError naming file and line on anything else that is not a row.
     """
@@ -141,25 +159,30 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 line = json.loads(raw)
-                complete = PROVENANCE in line or ({"config_hash", "example_id"} <= line.keys() and not KINDS.isdisjoint(line))
+                complete = PROVENANCE in line or (
+                    {"config_hash", "example_id"} <= line.keys() and not KINDS.isdisjoint(line)
+                )
             except (ValueError, AttributeError, TypeError):
                 complete = False
             if not complete:
                 raise UserError(
-                    f"{path} line {number} is not a result row: delete that line to have its example decoded again; "
-                    "all other lines stay valid."
+                    f"{path} line {number} is not a result row: delete that line to have its"
+                    " example decoded again; all other lines stay valid."
                 )
             yield line
 
 
 def publish(path: Path, rows: Iterable[Row], provenance: Mapping[str, Any]) -> None:
-    """Write rows and the provenance they name as one gzipped file that is the same bytes for the same rows.
+    """Write rows and the provenance they name as one gzipped file that is the same bytes for the
+    same rows.
 
     The file replaces its predecessor in one step: an interrupted export leaves the old one.
     """
     rows = sorted(rows, key=lambda row: (row["model"], row["task"], row["label"], *key_of(row)))
     used = sorted({row["provenance"] for row in rows})
-    lines = [_line({PROVENANCE: provenance[one], "id": one}) for one in used] + [_line(row) for row in rows]
+    lines = [_line({PROVENANCE: provenance[one], "id": one}) for one in used] + [
+        _line(row) for row in rows
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     draft.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
@@ -177,7 +200,9 @@ def read_published(path: Path) -> Contents:
     except (OSError, EOFError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path} is damaged: {error}; restore it from version control or run `psd reproduce`.") from None
+        raise UserError(
+            f"{path} is damaged: {error}; restore it from version control or run `psd reproduce`."
+        ) from None
     return contents
 
 

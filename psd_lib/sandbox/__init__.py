@@ -1,6 +1,7 @@
 """Judges generated programs that may be hostile: two processes, one verdict, no trust.
 
-The *judge* holds the tests; the *candidate* runs the code; only plain data crosses between them, and the kernel holds both.
+The *judge* holds the tests; the *candidate* runs the code; only plain data crosses between them,
+and the kernel holds both.
 
     >>> from psd_lib.sandbox import Tests, check
     >>> check("def f(x): return x + 1", Tests("assert f(1) == 2")).status      # doctest: +SKIP
@@ -12,4 +13,14 @@ from psd_lib.sandbox.errors import SandboxUnavailable, UnsafeExecution
 from psd_lib.sandbox.probing import Probe, probe
 from psd_lib.sandbox.verdict import Limits, Tests, Verdict
 
-__all__ = ["Limits", "Probe", "SandboxUnavailable", "Tests", "UnsafeExecution", "Verdict", "check", "check_many", "probe"]
+__all__ = [
+    "Limits",
+    "Probe",
+    "SandboxUnavailable",
+    "Tests",
+    "UnsafeExecution",
+    "Verdict",
+    "check",
+    "check_many",
+    "probe",
+]

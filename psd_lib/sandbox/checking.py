@@ -62,14 +62,21 @@ class _Road:
 _ROAD = _Road()
 
 
-def check(code: str, task: Tests | Mapping[str, Any], limits: Limits = Limits(), allow_unsafe: bool = False) -> Verdict:
+def check(
+    code: str,
+    task: Tests | Mapping[str, Any],
+    limits: Limits = Limits(),
+    allow_unsafe: bool = False,
+) -> Verdict:
     """Judges generated code with its tests, in two isolated processes.
 
-    The CPU limit decides. A check that is late by the clock runs once more, alone, before it is a "timeout"; one that the
-    sandbox itself failed runs once more before it is "infra". A late check therefore takes at most twice its wall limit.
+    The CPU limit decides. A check that is late by the clock runs once more, alone, before it is a
+    "timeout"; one that the sandbox itself failed runs once more before it is "infra". A late check
+    therefore takes at most twice its wall limit.
 
-    allow_unsafe: True runs without isolation (a warning each time, `Verdict.backend` "none"): only for code you trust.
-    Raises SandboxUnavailable where no back-end works, UserError on tests that do not parse or a code that is no text.
+    allow_unsafe: True runs without isolation (a warning each time, `Verdict.backend` "none"): only
+    for code you trust. Raises SandboxUnavailable where no back-end works, UserError on tests that
+    do not parse or a code that is no text.
     """
     if not isinstance(code, str):
         raise UserError(f"code must be a text, not {type(code).__name__}.")
@@ -78,7 +85,11 @@ def check(code: str, task: Tests | Mapping[str, Any], limits: Limits = Limits(),
     tests = Tests.of(task)
     plan(tests)
     if allow_unsafe:
-        warnings.warn("generated code runs without isolation: it can read, change and send whatever you can.", UnsafeExecution, stacklevel=2)
+        warnings.warn(
+            "generated code runs without isolation: it can read, change and send whatever you can.",
+            UnsafeExecution,
+            stacklevel=2,
+        )
     return run(NONE if allow_unsafe else require(), code, tests, limits)
 
 
@@ -95,11 +106,17 @@ def run(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
     return verdict
 
 
-def check_many(pairs: Iterable[tuple[str, Tests | Mapping[str, Any]]], limits: Limits = Limits(), workers: int = 2,
-               allow_unsafe: bool = False) -> Iterator[Verdict]:
-    """Judges (code, task) pairs with `workers` checks side by side; verdicts keep the order of the pairs.
+def check_many(
+    pairs: Iterable[tuple[str, Tests | Mapping[str, Any]]],
+    limits: Limits = Limits(),
+    workers: int = 2,
+    allow_unsafe: bool = False,
+) -> Iterator[Verdict]:
+    """Judges (code, task) pairs with `workers` checks side by side; verdicts keep the order of the
+    pairs.
 
-    Pairs are drawn a few ahead of the verdicts, so that they may be endless. UserError unless workers is at least 1.
+    Pairs are drawn a few ahead of the verdicts, so that they may be endless. UserError unless
+    workers is at least 1.
     """
     if not isinstance(workers, int) or workers < 1:
         raise UserError(f"workers must be a whole number of at least 1, not {workers!r}.")
@@ -108,7 +125,12 @@ def check_many(pairs: Iterable[tuple[str, Tests | Mapping[str, Any]]], limits: L
     return _in_order(pairs, limits, workers, allow_unsafe)
 
 
-def _in_order(pairs: Iterable[tuple[str, Tests | Mapping[str, Any]]], limits: Limits, workers: int, allow_unsafe: bool) -> Iterator[Verdict]:
+def _in_order(
+    pairs: Iterable[tuple[str, Tests | Mapping[str, Any]]],
+    limits: Limits,
+    workers: int,
+    allow_unsafe: bool,
+) -> Iterator[Verdict]:
     waiting: deque[Future[Verdict]] = deque()
     # Threads outlive their checks: the kernel ends a sandbox when the thread that started it ends.
     pool = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")

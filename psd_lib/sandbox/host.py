@@ -1,4 +1,6 @@
-"""One attempt: starts the two processes, feeds them, waits, reads the verdict and leaves nothing behind."""
+"""One attempt: starts the two processes, feeds them, waits, reads the verdict and leaves nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,18 @@ FAREWELL_SECONDS = 2.0
 
 
 def attempt(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
-    """Runs code against tests once under one back-end; every failure of the machinery becomes "infra"."""
+    """Runs code against tests once under one back-end; every failure of the machinery becomes
+    "infra".
+    """
     nonce = secrets.token_hex(16)
-    job = {"backend": backend, "code": code, "cpu": limits.cpu_seconds, "memory": limits.memory,
-           "readable": backends.readable(), "parent": 0 if backend == "bubblewrap" else os.getpid()}
+    job = {
+        "backend": backend,
+        "code": code,
+        "cpu": limits.cpu_seconds,
+        "memory": limits.memory,
+        "readable": backends.readable(),
+        "parent": 0 if backend == "bubblewrap" else os.getpid(),
+    }
     try:
         frames = _frame(job) + _frame({**plan(tests), "nonce": nonce})
     except ValueError as error:
@@ -34,8 +44,15 @@ def attempt(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
     readable, writable = os.pipe()
     try:
         child = subprocess.Popen(
-            backends.command(backend, writable), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            pass_fds=(writable,), env=backends.ENVIRONMENT, cwd="/", start_new_session=True)
+            backends.command(backend, writable),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(writable,),
+            env=backends.ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+        )
     except OSError as error:
         os.close(readable)
         return Verdict("infra", f"not started: {plain.clean(error)}", 0.0, 0.0, None, backend)
@@ -48,7 +65,16 @@ def attempt(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
         os.close(readable)
         usage = _end(child, patient=not late and not report)
         words = _last_words(child)
-    return _read(report, nonce, late, child.returncode, words, usage.ru_utime + usage.ru_stime, time.monotonic() - begin, backend)
+    return _read(
+        report,
+        nonce,
+        late,
+        child.returncode,
+        words,
+        usage.ru_utime + usage.ru_stime,
+        time.monotonic() - begin,
+        backend,
+    )
 
 
 def _frame(message: dict[str, Any]) -> bytes:
@@ -58,8 +84,12 @@ def _frame(message: dict[str, Any]) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
-def _exchange(child: subprocess.Popen[bytes], readable: int, frames: bytes, deadline: float) -> tuple[bool, bytes]:
-    """Feeds the frames and reads the verdict until it is complete or the pipe ends; whether the deadline passed first."""
+def _exchange(
+    child: subprocess.Popen[bytes], readable: int, frames: bytes, deadline: float
+) -> tuple[bool, bytes]:
+    """Feeds the frames and reads the verdict until it is complete or the pipe ends; whether the
+    deadline passed first.
+    """
     assert child.stdin is not None
     rest, report = memoryview(frames), b""
     feed = child.stdin.fileno()
@@ -71,7 +101,7 @@ def _exchange(child: subprocess.Popen[bytes], readable: int, frames: bytes, dead
         for descriptor, _ in poller.poll(left * 1000):
             if descriptor == feed:
                 try:
-                    rest = rest[os.write(feed, rest):]
+                    rest = rest[os.write(feed, rest) :]
                 except BlockingIOError:
                     pass
                 except BrokenPipeError:
@@ -81,15 +111,21 @@ def _exchange(child: subprocess.Popen[bytes], readable: int, frames: bytes, dead
             else:
                 part = os.read(readable, LARGEST_VERDICT)
                 report += part
-                if not part or len(report) > LARGEST_VERDICT or len(report) >= 4 + int.from_bytes(report[:4], "big") > 4:
+                if (
+                    not part
+                    or len(report) > LARGEST_VERDICT
+                    or len(report) >= 4 + int.from_bytes(report[:4], "big") > 4
+                ):
                     return False, report
     return True, report
 
 
 def _end(child: subprocess.Popen[bytes], patient: bool = False) -> Any:
-    """Kills the whole group and gives what it used. The group is killed before its leader is reaped: its number is still taken.
+    """Kills the whole group and gives what it used. The group is killed before its leader is
+    reaped: its number is still taken.
 
-    patient: first lets a leader that fell silent end by itself, so that how it ended says why (out of CPU time).
+    patient: first lets a leader that fell silent end by itself, so that how it ended says why (out
+    of CPU time).
     """
     assert child.stdin is not None
     child.stdin.close()
@@ -108,7 +144,9 @@ def _end(child: subprocess.Popen[bytes], patient: bool = False) -> Any:
 
 
 def _last_words(child: subprocess.Popen[bytes]) -> str:
-    """What was said about a failed start. The pipe is held by every process of the check, so its end means all are gone."""
+    """What was said about a failed start. The pipe is held by every process of the check, so its
+    end means all are gone.
+    """
     assert child.stderr is not None
     words, descriptor = b"", child.stderr.fileno()
     deadline = time.monotonic() + FAREWELL_SECONDS
@@ -124,16 +162,29 @@ def _last_words(child: subprocess.Popen[bytes]) -> str:
     return plain.clean(lines[-1]) if lines else ""
 
 
-def _read(report: bytes, nonce: str, late: bool, code: int, words: str, cpu: float, wall: float, backend: str) -> Verdict:
+def _read(
+    report: bytes,
+    nonce: str,
+    late: bool,
+    code: int,
+    words: str,
+    cpu: float,
+    wall: float,
+    backend: str,
+) -> Verdict:
     """The verdict out of what the judge wrote, or out of how it ended."""
     try:
         message = json.loads(report[4:]) if report else None
     except ValueError:
         message = None
     if isinstance(message, dict) and message.get("nonce") == nonce:
-        return Verdict(message["status"], message["reason"], message["cpu"], wall, message["memory"], backend)
+        return Verdict(
+            message["status"], message["reason"], message["cpu"], wall, message["memory"], backend
+        )
     if late:
         return Verdict("timeout", "wall", cpu, wall, None, backend)
     if code in (-signal.SIGXCPU, 128 + signal.SIGXCPU):
         return Verdict("timeout", "cpu: in the tests", cpu, wall, None, backend)
-    return Verdict("infra", f"no verdict (exit {code}){': ' if words else ''}{words}", cpu, wall, None, backend)
+    return Verdict(
+        "infra", f"no verdict (exit {code}){': ' if words else ''}{words}", cpu, wall, None, backend
+    )

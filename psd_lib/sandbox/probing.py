@@ -17,8 +17,9 @@ from psd_lib.sandbox.verdict import Limits, Tests, Verdict
 
 PROBE_LIMITS = Limits(cpu=10, wall=60)
 HONEST = "def double(x):\n    return [2 * item for item in x]\n"
-# Returns what it got away with. Nothing here does harm where nothing holds it: signal 0 is no signal, the file is the probe's.
-ATTACK = '''
+# Returns what it got away with. Nothing here does harm where nothing holds it: signal 0 is no
+# signal, the file is the probe's.
+ATTACK = """
 import os, socket
 def tries(secret, folder, known, parent):
     def read(): return open(secret).read()
@@ -37,15 +38,20 @@ def tries(secret, folder, known, parent):
         except Exception:
             pass
     return done
-'''
-REMEDY = ("install bubblewrap (apt, dnf, or conda-forge) where user namespaces are allowed (Ubuntu: by an AppArmor profile for bwrap), "
-          "or use Linux 5.13 or newer with Landlock, or work in a Linux virtual machine, or score the completions later elsewhere; "
-          "allow_unsafe=True runs generated code without isolation")
+"""
+REMEDY = (
+    "install bubblewrap (apt, dnf, or conda-forge) where user namespaces are allowed (Ubuntu: by an"
+    " AppArmor profile for bwrap), or use Linux 5.13 or newer with Landlock, or work in a Linux"
+    " virtual machine, or score the completions later elsewhere; allow_unsafe=True runs generated"
+    " code without isolation"
+)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """The back-end that is used (None: there is none) and, for every back-end, "works" or what is wrong with it."""
+    """The back-end that is used (None: there is none) and, for every back-end, "works" or what is
+    wrong with it.
+    """
 
     backend: str | None
     found: dict[str, str]
@@ -56,7 +62,9 @@ class Probe:
 
 @cache
 def probe() -> Probe:
-    """Tries every back-end once per process; the first in order of preference that stands both checks is used."""
+    """Tries every back-end once per process; the first in order of preference that stands both
+    checks is used.
+    """
     foreign = _foreign_system()
     if foreign:
         return Probe(None, {name: foreign for name in BACKENDS})
@@ -65,7 +73,9 @@ def probe() -> Probe:
 
 
 def require() -> str:
-    """The back-end to use; SandboxUnavailable, with one reason per back-end and the remedy, where there is none."""
+    """The back-end to use; SandboxUnavailable, with one reason per back-end and the remedy, where
+    there is none.
+    """
     result = probe()
     if result.backend is None:
         reasons = "; ".join(f"{name}: {what}" for name, what in result.found.items())
@@ -77,7 +87,10 @@ def _foreign_system() -> str:
     if sys.platform != "linux":
         return f"needs Linux, this is {platform.system() or sys.platform}"
     if platform.machine() != "x86_64" or sys.maxsize < 2**32:
-        return f"its filter of system calls is written for 64-bit x86-64 only, this is {platform.machine()}"
+        return (
+            "its filter of system calls is written for 64-bit x86-64 only, this is"
+            f" {platform.machine()}"
+        )
     return ""
 
 
@@ -89,11 +102,26 @@ def _examine(backend: str) -> str:
     with tempfile.TemporaryDirectory(prefix="psd-probe-") as folder:
         secret = Path(folder, "secret")
         secret.write_text("secret")
-        arguments = (str(secret), folder, sorted(set(os.environ) - {"LANG", "TZ", "PYTHONHASHSEED", "LC_CTYPE", "PWD", "SHLVL", "_"}), os.getpid())
-        verdict = _twice(backend, ATTACK, Tests(f"done = tries(*{arguments!r})\nassert done == [], ', '.join(done)"))
+        arguments = (
+            str(secret),
+            folder,
+            sorted(
+                set(os.environ) - {"LANG", "TZ", "PYTHONHASHSEED", "LC_CTYPE", "PWD", "SHLVL", "_"}
+            ),
+            os.getpid(),
+        )
+        verdict = _twice(
+            backend,
+            ATTACK,
+            Tests(f"done = tries(*{arguments!r})\nassert done == [], ', '.join(done)"),
+        )
     return "works" if verdict.status == "pass" else f"does not hold: {verdict.reason}"
 
 
 def _twice(backend: str, code: str, tests: Tests) -> Verdict:
     verdict = attempt(backend, code, tests, PROBE_LIMITS)
-    return verdict if verdict.status in ("pass", "fail") else attempt(backend, code, tests, PROBE_LIMITS)
+    return (
+        verdict
+        if verdict.status in ("pass", "fail")
+        else attempt(backend, code, tests, PROBE_LIMITS)
+    )

@@ -18,9 +18,10 @@ FIELDS = ("source", "entry_point", "prelude")
 class Tests:
     """A test program, trusted, which only the judge sees.
 
-    source: the program. entry_point: name of the tested function; `source` then defines `check(candidate)`, which gets
-    that function of the candidate (HumanEval). Without it the free names of `source` are names of the candidate (MBPP:
-    asserts joined by newlines). prelude: trusted code that runs first, such as helpers of the prompt or a set-up.
+    source: the program. entry_point: name of the tested function; `source` then defines
+    `check(candidate)`, which gets that function of the candidate (HumanEval). Without it the free
+    names of `source` are names of the candidate (MBPP: asserts joined by newlines). prelude:
+    trusted code that runs first, such as helpers of the prompt or a set-up.
     """
 
     __test__ = False  # pytest collects classes of this name
@@ -35,14 +36,24 @@ class Tests:
         if isinstance(task, Mapping):
             unknown = sorted(str(key) for key in task if key not in FIELDS)
             if unknown or "source" not in task:
-                raise UserError(f"a task as a mapping needs the key source and may have entry_point and prelude, not {', '.join(unknown) or 'nothing'}.")
+                raise UserError(
+                    "a task as a mapping needs the key source and may have entry_point and"
+                    f" prelude, not {', '.join(unknown) or 'nothing'}."
+                )
             task = cls(task["source"], task.get("entry_point"), task.get("prelude") or "")
         if not isinstance(task, Tests):
-            raise UserError(f"task must be Tests or a mapping with source, entry_point and prelude, not {type(task).__name__}.")
+            raise UserError(
+                "task must be Tests or a mapping with source, entry_point and prelude, not"
+                f" {type(task).__name__}."
+            )
         if not isinstance(task.source, str) or not isinstance(task.prelude, str):
             raise UserError("source and prelude of a task must be texts.")
-        if task.entry_point is not None and not (isinstance(task.entry_point, str) and task.entry_point.isidentifier()):
-            raise UserError(f"entry_point must be the name of a function or None, not {task.entry_point!r}.")
+        if task.entry_point is not None and not (
+            isinstance(task.entry_point, str) and task.entry_point.isidentifier()
+        ):
+            raise UserError(
+                f"entry_point must be the name of a function or None, not {task.entry_point!r}."
+            )
         return task
 
 
@@ -50,9 +61,9 @@ class Tests:
 class Limits:
     """What a candidate may use.
 
-    cpu: seconds of CPU time, rounded up to whole ones; it decides, because it does not depend on what else the machine
-    does. wall: seconds on the clock for the whole check, for programs that wait; 3 times `cpu` plus 1 unless given.
-    memory: bytes of address space of each process.
+    cpu: seconds of CPU time, rounded up to whole ones; it decides, because it does not depend on
+    what else the machine does. wall: seconds on the clock for the whole check, for programs that
+    wait; 3 times `cpu` plus 1 unless given. memory: bytes of address space of each process.
     """
 
     cpu: float = 3.0
@@ -62,10 +73,17 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("cpu", "wall"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-                raise UserError(f"limit {name} must be a positive number of seconds, not {value!r}.")
+            if value is not None and not (
+                isinstance(value, (int, float)) and math.isfinite(value) and value > 0
+            ):
+                raise UserError(
+                    f"limit {name} must be a positive number of seconds, not {value!r}."
+                )
         if not isinstance(self.memory, int) or self.memory < SMALLEST_MEMORY:
-            raise UserError(f"limit memory must be at least {SMALLEST_MEMORY} bytes (the interpreter itself), not {self.memory!r}.")
+            raise UserError(
+                f"limit memory must be at least {SMALLEST_MEMORY} bytes (the interpreter itself),"
+                f" not {self.memory!r}."
+            )
 
     @property
     def cpu_seconds(self) -> int:
@@ -82,10 +100,11 @@ class Limits:
 class Verdict:
     """What a check found.
 
-    status: pass, fail, timeout, or infra (the sandbox failed: says nothing about the code and is never a zero).
-    reason: ok | assert | test_raised | candidate_raised | sandbox_denied | load_error | exit n | signal n | protocol |
-    cpu | wall | unsupported_test and others of infra; details follow a colon, in printable ASCII. cpu: seconds of CPU of the
-    candidate (of the judge as well where the check was stopped from outside); wall: seconds; memory: peak bytes of the
+    status: pass, fail, timeout, or infra (the sandbox failed: says nothing about the code and is
+    never a zero). reason: ok | assert | test_raised | candidate_raised | sandbox_denied |
+    load_error | exit n | signal n | protocol | cpu | wall | unsupported_test and others of infra;
+    details follow a colon, in printable ASCII. cpu: seconds of CPU of the candidate (of the judge
+    as well where the check was stopped from outside); wall: seconds; memory: peak bytes of the
     candidate, None if unknown; backend: bubblewrap | landlock | none.
     """
 

@@ -1,4 +1,6 @@
-"""Tasks by name: the embedded ones, then the published benchmarks. Adding a task means adding its module to one of two tuples."""
+"""Tasks by name: the embedded ones, then the published benchmarks. Adding a task means adding its
+module to one of two tuples.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,21 @@ from psd_lib.errors import UserError
 from psd_lib.tasks import mini_gsm, mini_humaneval, mini_mbpp
 from psd_lib.tasks.base import Example, Score, Task
 
-_TASKS: dict[str, Task] = {module.TASK.name: module.TASK for module in (mini_gsm, mini_humaneval, mini_mbpp)}
+_TASKS: dict[str, Task] = {
+    module.TASK.name: module.TASK for module in (mini_gsm, mini_humaneval, mini_mbpp)
+}
 
-__all__ = ["Example", "Score", "Task", "benchmark_names", "describe", "embedded", "get", "names", "profiles"]
+__all__ = [
+    "Example",
+    "Score",
+    "Task",
+    "benchmark_names",
+    "describe",
+    "embedded",
+    "get",
+    "names",
+    "profiles",
+]
 
 
 def embedded() -> list[str]:
@@ -42,14 +56,17 @@ def profiles(name: str | None = None) -> list[str]:
     from psd_lib.tasks import benchmarks
 
     found = benchmarks.profiles()
-    return found if name is None else [profile for profile in found if benchmarks.runs(profile, name)]
+    return (
+        found if name is None else [profile for profile in found if benchmarks.runs(profile, name)]
+    )
 
 
 def get(name: str, profile: str | None = None, data_dir: str | Path | None = None) -> Task:
-    """Finds a task by name; a benchmark under a protocol profile (default: its own) with rows from a folder or the Hub.
+    """Finds a task by name; a benchmark under a protocol profile (default: its own) with rows from
+    a folder or the Hub.
 
-    Rows are read at `load`. Raises UserError on an unknown name or profile, on a profile that does not run the task, and
-    when an embedded task is given a profile or a folder.
+    Rows are read at `load`. Raises UserError on an unknown name or profile, on a profile that does
+    not run the task, and when an embedded task is given a profile or a folder.
     """
     from psd_lib.tasks.benchmarks import SPECS, make
 
@@ -58,5 +75,8 @@ def get(name: str, profile: str | None = None, data_dir: str | Path | None = Non
     if name not in _TASKS:
         raise UserError(f"Unknown task {name!r}: use one of {', '.join(names())}.")
     if profile is not None or data_dir is not None:
-        raise UserError(f"Task {name} is embedded and takes no profile and no data_dir: these belong to {', '.join(SPECS)}.")
+        raise UserError(
+            f"Task {name} is embedded and takes no profile and no data_dir: these belong to"
+            f" {', '.join(SPECS)}."
+        )
     return _TASKS[name]

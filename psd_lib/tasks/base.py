@@ -43,8 +43,9 @@ class Draft:
 class Score:
     """Verdict on one completion; `correct` is None when the scorer itself failed (never a zero).
 
-    Benchmarks with several extractors put what each of them read side by side in `answers` (extractor -> text or None).
-    `details` is plain data about how the verdict was reached: versions, each extractor's own verdict, the sandbox.
+    Benchmarks with several extractors put what each of them read side by side in `answers`
+    (extractor -> text or None). `details` is plain data about how the verdict was reached:
+    versions, each extractor's own verdict, the sandbox.
     """
 
     correct: bool | None
@@ -58,8 +59,8 @@ class Score:
 class Task:
     """A benchmark: fixed sets on disk, a way to score, and (for generated tasks) an endless stream.
 
-    `gen_length` is the default number of tokens to generate. `draw` makes one random item and is None for
-    a benchmark that exists only as files; `judge` scores one completion.
+    `gen_length` is the default number of tokens to generate. `draw` makes one random item and is
+    None for a benchmark that exists only as files; `judge` scores one completion.
     """
 
     name: str
@@ -73,7 +74,9 @@ class Task:
         from psd_lib.paths import TASKS
 
         if split not in SPLITS:
-            raise UserError(f"Unknown split {split!r} of task {self.name}: use one of {', '.join(SPLITS)}.")
+            raise UserError(
+                f"Unknown split {split!r} of task {self.name}: use one of {', '.join(SPLITS)}."
+            )
         return TASKS / self.name / f"{split}.jsonl"
 
     def load(self, split: str = "test", limit: int | None = None) -> list[Example]:
@@ -107,7 +110,9 @@ class Task:
         The same seed and split give the same sequence on every machine. Prompts may repeat.
         """
         if split not in SPLITS:
-            raise UserError(f"Unknown split {split!r} of task {self.name}: use one of {', '.join(SPLITS)}.")
+            raise UserError(
+                f"Unknown split {split!r} of task {self.name}: use one of {', '.join(SPLITS)}."
+            )
         if self.draw is None:
             raise UserError(f"Task {self.name} has fixed sets only and cannot generate new items.")
         return self._generate(seed, split)
@@ -119,8 +124,12 @@ class Task:
             draft = self.draw(rng)
             if split_of(draft.pattern, draft.atomic) != split:
                 continue
-            yield Example(f"{self.name}/{split}/{seed}/{count}", draft.prompt, draft.reference,
-                          {**draft.meta, "pattern": list(draft.pattern)})
+            yield Example(
+                f"{self.name}/{split}/{seed}/{count}",
+                draft.prompt,
+                draft.reference,
+                {**draft.meta, "pattern": list(draft.pattern)},
+            )
             count += 1
 
     def prompts(self, examples: Sequence[Example], model: Model) -> list[str]:
@@ -132,7 +141,9 @@ class Task:
         return self.judge(completion, example)
 
     def score_many(self, pairs: Iterable[tuple[str, Example]], workers: int = 2) -> list[Score]:
-        """Judges (completion, example) pairs with `workers` threads; results keep the order of the pairs."""
+        """Judges (completion, example) pairs with `workers` threads; results keep the order of the
+        pairs.
+        """
         if workers < 1:
             raise UserError(f"workers must be at least 1, not {workers}.")
         with ThreadPoolExecutor(workers) as pool:
@@ -149,8 +160,15 @@ def _parse(line: str, path: Path, number: int) -> Example:
         example = Example(**json.loads(line))
     except (ValueError, TypeError):
         example = None
-    if example is None or not isinstance(example.meta, dict) or not all(
-            isinstance(text, str) for text in (example.id, example.prompt, example.reference)):
-        raise UserError(f"{path} line {number} is not an item: a JSON object with the texts id, prompt and reference "
-                        "and the object meta is expected.")
+    if (
+        example is None
+        or not isinstance(example.meta, dict)
+        or not all(
+            isinstance(text, str) for text in (example.id, example.prompt, example.reference)
+        )
+    ):
+        raise UserError(
+            f"{path} line {number} is not an item: a JSON object with the texts id, prompt and"
+            " reference and the object meta is expected."
+        )
     return example

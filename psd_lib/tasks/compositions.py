@@ -1,4 +1,6 @@
-"""Compositions of primitives: the programs behind both code tasks, with their texts, codes and tests."""
+"""Compositions of primitives: the programs behind both code tasks, with their texts, codes and
+tests.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,35 @@ from typing import Any
 from psd_lib.tasks.base import Draft
 from psd_lib.tasks.primitives import Primitive, run_block, taking
 
-FUNCTIONS = ("transform", "compute", "convert", "process", "build", "change", "solve", "apply", "derive", "make")
+FUNCTIONS = (
+    "transform",
+    "compute",
+    "convert",
+    "process",
+    "build",
+    "change",
+    "solve",
+    "apply",
+    "derive",
+    "make",
+)
 DEPTHS = (1,) + (2,) * 9 + (3,) * 20
 SHORT_STYLE = 0.55
 STARTS = ("xs", "xs", "xs", "s", "s", "n")
-WORDS = ("red", "tree", "stone", "river", "cat", "house", "sea", "moon", "apple", "star", "rose", "bird")
+WORDS = (
+    "red",
+    "tree",
+    "stone",
+    "river",
+    "cat",
+    "house",
+    "sea",
+    "moon",
+    "apple",
+    "star",
+    "rose",
+    "bird",
+)
 TESTS = 8
 MAX_PIECES = 72
 MAX_PROMPT_PIECES = 85
@@ -61,7 +87,9 @@ class Composition:
         for number, (block, k) in enumerate(self.parts, 1):
             last = number == len(self.parts)
             if rng.random() < SHORT_STYLE:
-                lines.append(f"return {block.expression}" if last else f"{block.gives} = {block.expression}")
+                lines.append(
+                    f"return {block.expression}" if last else f"{block.gives} = {block.expression}"
+                )
             else:
                 lines.extend(block.lines)
                 lines.extend([f"return {block.gives}"] if last else [])
@@ -70,10 +98,16 @@ class Composition:
 
 
 def draw_value(rng: random.Random, kind: str) -> Any:
-    """A random argument of a type: a short list of small integers, a number up to 60, or a few words."""
+    """A random argument of a type: a short list of small integers, a number up to 60, or a few
+    words.
+    """
     if kind == "xs":
         return [rng.randint(-9 if rng.random() < 0.25 else 0, 20) for _ in range(rng.randint(4, 6))]
-    return rng.randint(1, 60) if kind == "n" else " ".join(rng.choice(WORDS) for _ in range(rng.randint(2, 3)))
+    return (
+        rng.randint(1, 60)
+        if kind == "n"
+        else " ".join(rng.choice(WORDS) for _ in range(rng.randint(2, 3)))
+    )
 
 
 def _draw_values(rng: random.Random, kind: str) -> list[Any]:
@@ -95,7 +129,9 @@ def _small(value: Any) -> bool:
 
 
 def _acceptable(composition: Composition, values: list[Any]) -> bool:
-    """Decides whether values stay small, every part does something, and the outcome depends on the input."""
+    """Decides whether values stay small, every part does something, and the outcome depends on the
+    input.
+    """
     outcomes = set()
     changed = [False] * len(composition.parts)
     for value in values:
@@ -129,12 +165,19 @@ def draw_composition(rng: random.Random) -> tuple[Composition, list[Any]]:
 
 
 def draw_program(rng: random.Random, ask: Callable[..., tuple[str, str]]) -> Draft:
-    """Makes one code item; `ask(rng, composition, name, values)` writes the prompt and the reference."""
+    """Makes one code item; `ask(rng, composition, name, values)` writes the prompt and the
+    reference.
+    """
     while True:
         composition, values = draw_composition(rng)
         name = rng.choice(FUNCTIONS)
         prompt, reference = ask(rng, composition, name, values)
-        if len(_PIECES.findall(reference)) <= MAX_PIECES and len(_PIECES.findall(prompt)) <= MAX_PROMPT_PIECES:
+        if (
+            len(_PIECES.findall(reference)) <= MAX_PIECES
+            and len(_PIECES.findall(prompt)) <= MAX_PROMPT_PIECES
+        ):
             break
     tests = [f"assert {name}({value!r}) == {composition(value)!r}" for value in values]
-    return Draft(prompt, reference, composition.pattern, {"tests": tests}, atomic=len(composition.parts) == 1)
+    return Draft(
+        prompt, reference, composition.pattern, {"tests": tests}, atomic=len(composition.parts) == 1
+    )

@@ -11,15 +11,21 @@ _RAISING = ("candidate_raised", "test_raised", "load_error", "sandbox_denied")
 
 
 def score(completion: str, code: str, tests: Tests, limits: Limits = LIMITS) -> Score:
-    """Judges `code`, the program that a completion makes, with its tests; `correct` is None when the sandbox failed."""
+    """Judges `code`, the program that a completion makes, with its tests; `correct` is None when
+    the sandbox failed.
+    """
     if not completion.strip():
         return Score(False, None, "no answer")
     verdict = check(code, tests, limits)
-    return Score(verdict.correct, completion, reason_of(verdict), details={"sandbox": verdict.backend})
+    return Score(
+        verdict.correct, completion, reason_of(verdict), details={"sandbox": verdict.backend}
+    )
 
 
 def reason_of(verdict: Verdict) -> str:
-    """The short reason of a row: ok, wrong, timeout, or error with the exception's name or the sandbox's words."""
+    """The short reason of a row: ok, wrong, timeout, or error with the exception's name or the
+    sandbox's words.
+    """
     kind, _, detail = verdict.reason.partition(": ")
     if verdict.status == "infra":
         return f"infra: {verdict.reason}"
@@ -27,7 +33,11 @@ def reason_of(verdict: Verdict) -> str:
         return {"pass": "ok"}.get(verdict.status, verdict.status)
     if kind in _RAISING:
         name = detail.partition(": ")[0]
-        return "wrong" if name == "AssertionError" else f"error: {name}" + (" (sandbox_denied)" if kind == "sandbox_denied" else "")
+        return (
+            "wrong"
+            if name == "AssertionError"
+            else f"error: {name}" + (" (sandbox_denied)" if kind == "sandbox_denied" else "")
+        )
     return "wrong" if kind == "assert" else f"error: {verdict.reason}"
 
 

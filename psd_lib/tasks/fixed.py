@@ -17,7 +17,9 @@ GENERATOR_VERSION = 1
 
 
 def members(task: Task, split: str) -> Iterator[Example]:
-    """Generates the items of a fixed set, in file order: the stream of SEED without repeated prompts."""
+    """Generates the items of a fixed set, in file order: the stream of SEED without repeated
+    prompts.
+    """
 
     def distinct() -> Iterator[Example]:
         seen: set[str] = set()
@@ -51,9 +53,15 @@ def manifest_path(task: Task) -> Path:
 
 
 def write(task: Task) -> Path:
-    """Writes the train, validation and test sets of a generated task and their manifest; returns its path."""
-    manifest = {"task": task.name, "generator_version": GENERATOR_VERSION, "seed": SEED,
-                "splits": {split: write_split(task, split) for split in SIZES}}
+    """Writes the train, validation and test sets of a generated task and their manifest; returns
+    its path.
+    """
+    manifest = {
+        "task": task.name,
+        "generator_version": GENERATOR_VERSION,
+        "seed": SEED,
+        "splits": {split: write_split(task, split) for split in SIZES},
+    }
     path = manifest_path(task)
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return path

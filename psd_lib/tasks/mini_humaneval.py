@@ -10,12 +10,17 @@ from psd_lib.tasks.compositions import Composition, draw_program
 from psd_lib.tasks.execution import judge_body
 
 
-def _ask(rng: random.Random, composition: Composition, name: str, values: list[Any]) -> tuple[str, str]:
+def _ask(
+    rng: random.Random, composition: Composition, name: str, values: list[Any]
+) -> tuple[str, str]:
     phrases = composition.phrases(rng)
     if rng.random() < 0.5:
         text = ", then ".join(phrases).capitalize() + "."
     else:
-        text = " ".join(f"{'Then ' + phrase if i and i == len(phrases) - 1 else phrase.capitalize()}." for i, phrase in enumerate(phrases))
+        text = " ".join(
+            f"{'Then ' + phrase if i and i == len(phrases) - 1 else phrase.capitalize()}."
+            for i, phrase in enumerate(phrases)
+        )
     return f'def {name}({composition.takes}):\n    """{text}"""\n', composition.body(rng)
 
 
@@ -24,5 +29,10 @@ def draw(rng: random.Random) -> Draft:
     return draw_program(rng, _ask)
 
 
-TASK = Task("mini-humaneval", "Python function bodies from a signature and a docstring, scored by hidden tests",
-            96, judge_body, draw)
+TASK = Task(
+    "mini-humaneval",
+    "Python function bodies from a signature and a docstring, scored by hidden tests",
+    96,
+    judge_body,
+    draw,
+)

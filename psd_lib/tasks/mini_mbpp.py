@@ -1,4 +1,6 @@
-"""mini-mbpp: a whole function from a description and two visible tests, after MBPP (Austin et al. 2021)."""
+"""mini-mbpp: a whole function from a description and two visible tests, after MBPP (Austin et al.
+2021).
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,23 @@ SUBJECTS = {"xs": "a list of numbers", "s": "a text", "n": "a number"}
 VISIBLE = 2
 
 
-def _ask(rng: random.Random, composition: Composition, name: str, values: list[Any]) -> tuple[str, str]:
+def _ask(
+    rng: random.Random, composition: Composition, name: str, values: list[Any]
+) -> tuple[str, str]:
     phrases = composition.phrases(rng)
-    listed = " and ".join((", ".join(phrases[:-1]), phrases[-1])) if len(phrases) > 1 else phrases[0]
+    listed = (
+        " and ".join((", ".join(phrases[:-1]), phrases[-1])) if len(phrases) > 1 else phrases[0]
+    )
     subject = SUBJECTS[composition.takes]
-    text = rng.choice((f"Write a function that takes {subject}. It should {listed}.",
-                       f"Given {subject}, write a function to {listed}."))
-    shown = "".join(f"assert {name}({value!r}) == {composition(value)!r}\n" for value in values[:VISIBLE])
+    text = rng.choice(
+        (
+            f"Write a function that takes {subject}. It should {listed}.",
+            f"Given {subject}, write a function to {listed}.",
+        )
+    )
+    shown = "".join(
+        f"assert {name}({value!r}) == {composition(value)!r}\n" for value in values[:VISIBLE]
+    )
     return f"{text}\n{shown}", f"def {name}({composition.takes}):\n{composition.body(rng)}"
 
 
@@ -28,5 +40,10 @@ def draw(rng: random.Random) -> Draft:
     return draw_program(rng, _ask)
 
 
-TASK = Task("mini-mbpp", "Python functions from a description and two visible tests, scored by all tests",
-            112, judge_function, draw)
+TASK = Task(
+    "mini-mbpp",
+    "Python functions from a description and two visible tests, scored by all tests",
+    112,
+    judge_function,
+    draw,
+)

@@ -1,4 +1,5 @@
-"""What the trainer reads: rows of token ids from the task streams, cut into batches of similar length.
+"""What the trainer reads: rows of token ids from the task streams, cut into batches of similar
+length.
 
 Every batch is a pure function of (seed, step): resuming needs a step number and no generator state.
 """
@@ -23,7 +24,9 @@ LONGEST_BLOCK = 32
 
 @dataclass(frozen=True)
 class Row:
-    """One training example in tokens: `prompt`, and `answer` with the end-of-text token as its last."""
+    """One training example in tokens: `prompt`, and `answer` with the end-of-text token as its
+    last.
+    """
 
     prompt: list[int]
     answer: list[int]
@@ -36,7 +39,8 @@ class Row:
 class Batch:
     """Rows of one step, padded on the right with end-of-text.
 
-    `ids` [R, L] tokens; `prompts` [R] prompt lengths; `lengths` [R] prompt plus answer with its end-of-text.
+    `ids` [R, L] tokens; `prompts` [R] prompt lengths; `lengths` [R] prompt plus answer with its
+    end-of-text.
     """
 
     ids: torch.Tensor
@@ -53,12 +57,18 @@ class Batch:
 
 
 def drill(rng: random.Random) -> Example:
-    """An arithmetic drill: two to six sums, differences and products with their results, as mini-gsm writes them."""
+    """An arithmetic drill: two to six sums, differences and products with their results, as
+    mini-gsm writes them.
+    """
     left, right = [], []
     for _ in range(rng.randint(2, 6)):
         sign = rng.choice("+-*")
         high = rng.choice((20, 100, 100))
-        a, b = (rng.randint(2, 15), rng.randint(2, 12)) if sign == "*" else (rng.randint(1, high), rng.randint(1, high))
+        a, b = (
+            (rng.randint(2, 15), rng.randint(2, 12))
+            if sign == "*"
+            else (rng.randint(1, high), rng.randint(1, high))
+        )
         if sign == "-" and b > a:
             a, b = b, a
         if sign == "*" and rng.random() < 0.5:
@@ -69,9 +79,11 @@ def drill(rng: random.Random) -> Example:
     return Example("drill", "Compute " + ", ".join(left) + ".\n", "\n".join(right) + "\n", {})
 
 
-def examples(names: Sequence[str], seed: int, drills: float, mixture: Sequence[float] | None = None) -> Iterator[Example]:
-    """An endless seeded mixture: a share `drills` of arithmetic drills, otherwise the tasks `names` in the proportions
-    `mixture` (None: in equal parts)."""
+def examples(
+    names: Sequence[str], seed: int, drills: float, mixture: Sequence[float] | None = None
+) -> Iterator[Example]:
+    """An endless seeded mixture: a share `drills` of arithmetic drills, otherwise the tasks `names`
+    in the proportions `mixture` (None: in equal parts)."""
     rng = random.Random(seed)
     streams = [tasks.get(name).stream(seed) for name in names]
     while True:
@@ -81,29 +93,42 @@ def examples(names: Sequence[str], seed: int, drills: float, mixture: Sequence[f
 class Batches:
     """Cuts the endless example mixture into batches of about `tokens` padded tokens each.
 
-    Rows are drawn in chunks, sorted by length inside a chunk, and the batches of a chunk are shuffled. Rows longer
-    than `positions` are left out. Up to `tail` further blocks of end-of-text follow a batch's longest row.
+    Rows are drawn in chunks, sorted by length inside a chunk, and the batches of a chunk are
+    shuffled. Rows longer than `positions` are left out. Up to `tail` further blocks of end-of-text
+    follow a batch's longest row.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, names: Sequence[str], seed: int, tokens: int, positions: int, tail: int = 0
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        names: Sequence[str],
+        seed: int,
+        tokens: int,
+        positions: int,
+        tail: int = 0,
     ) -> None:
         self.tokenizer, self.names, self.seed = tokenizer, names, seed
         self.tokens, self.positions, self.tail = tokens, positions, tail
 
     def fingerprint(self) -> str:
-        """Names the training data: first 12 hex digits of the sha256 of the mixture's first `CHUNK_ROWS` examples."""
+        """Names the training data: first 12 hex digits of the sha256 of the mixture's first
+        `CHUNK_ROWS` examples.
+        """
         digest = hashlib.sha256()
         for example in itertools.islice(examples(self.names, self.seed, 0.5), CHUNK_ROWS):
             digest.update(f"{example.prompt}\0{example.reference}\0".encode())
         return digest.hexdigest()[:12]
 
-    def chunk(self, number: int, drills: float, mixture: Sequence[float] | None = None) -> list[Batch]:
+    def chunk(
+        self, number: int, drills: float, mixture: Sequence[float] | None = None
+    ) -> list[Batch]:
         """The batches of chunk `number`, in the order in which they are trained on."""
         seed = self.seed * 1_000_003 + number
         drawn = list(itertools.islice(examples(self.names, seed, drills, mixture), CHUNK_ROWS))
         prompts = self.tokenizer([e.prompt for e in drawn], add_special_tokens=False)["input_ids"]
-        answers = self.tokenizer([e.reference for e in drawn], add_special_tokens=False)["input_ids"]
+        answers = self.tokenizer([e.reference for e in drawn], add_special_tokens=False)[
+            "input_ids"
+        ]
         eos = self.tokenizer.eos_token_id
         rows = [Row(p, a + [eos]) for p, a in zip(prompts, answers, strict=True)]
         rows = sorted((row for row in rows if len(row) <= self.positions), key=len)
@@ -117,8 +142,12 @@ class Batches:
         return batches
 
     def _pad(self, rows: list[Row], tail: int) -> Batch:
-        # A whole number of the longest blocks: the rest of the last block is end-of-text, which decoding meets too.
-        width = min(self.positions, -(-max(len(row) for row in rows) // LONGEST_BLOCK) * LONGEST_BLOCK + tail)
+        # A whole number of the longest blocks: the rest of the last block is end-of-text, which
+        # decoding meets too.
+        width = min(
+            self.positions,
+            -(-max(len(row) for row in rows) // LONGEST_BLOCK) * LONGEST_BLOCK + tail,
+        )
         ids = torch.full((len(rows), width), self.tokenizer.eos_token_id)
         for line, row in zip(ids, rows, strict=True):
             line[: len(row)] = torch.tensor(row.prompt + row.answer)

@@ -1,4 +1,6 @@
-"""The model card: README.md, training.json and two figures of a trained model, from its recipe, log and measurements."""
+"""The model card: README.md, training.json and two figures of a trained model, from its recipe, log
+and measurements.
+"""
 
 from __future__ import annotations
 
@@ -34,24 +36,40 @@ ABOUT = {
     "qwen3": ("autoregressive language model", "autoregressive"),
     "sdar": ("block-causal masked diffusion language model", "masked-diffusion, block-diffusion"),
     "llada": ("fully bidirectional masked diffusion language model", "masked-diffusion"),
-    "Dream": ("fully bidirectional masked diffusion language model with shifted logits", "masked-diffusion"),
+    "Dream": (
+        "fully bidirectional masked diffusion language model with shifted logits",
+        "masked-diffusion",
+    ),
 }
 ATTENTION = {
-    "qwen3": ("A position sees itself and everything before it and predicts the next one;", "with block length 1 the decoding loop decodes it so."),
-    "sdar": ("Positions see their own block in full and all earlier blocks; blocks of {block} start at absolute position 0,",
-             "the prediction for a position is read at that position (no shift)."),
-    "llada": ("Every position sees every other one; blocks of {block} are counted from the prompt's end,",
-              "the prediction for a position is read at that position (no shift)."),
-    "Dream": ("Every position sees every other one; blocks of {block} are counted from the prompt's end,",
-              "the prediction for a position is read at the position before it (shift)."),
-}  # fmt: skip
+    "qwen3": (
+        "A position sees itself and everything before it and predicts the next one;",
+        "with block length 1 the decoding loop decodes it so.",
+    ),
+    "sdar": (
+        (
+            "Positions see their own block in full and all earlier blocks; blocks of {block} start"
+            " at absolute position 0,"
+        ),
+        "the prediction for a position is read at that position (no shift).",
+    ),
+    "llada": (
+        "Every position sees every other one; blocks of {block} are counted from the prompt's end,",
+        "the prediction for a position is read at that position (no shift).",
+    ),
+    "Dream": (
+        "Every position sees every other one; blocks of {block} are counted from the prompt's end,",
+        "the prediction for a position is read at the position before it (shift).",
+    ),
+}
 
 
 def write_card(recipe: Recipe, name: str, work: Path, out: Path, limit: int = 200) -> Path:
-    """Measures the model in folder `out` on `limit` test items per task and writes training.json, figures and README.md there.
+    """Measures the model in folder `out` on `limit` test items per task and writes training.json,
+    figures and README.md there.
 
-    training.json holds everything that the card and its figures show: the recipe, the log of the run in `work`, the
-    scores, and every confidence of the calibration plot.
+    training.json holds everything that the card and its figures show: the recipe, the log of the
+    run in `work`, the scores, and every confidence of the calibration plot.
     """
     record = {
         "name": name,
@@ -68,7 +86,10 @@ def write_card(recipe: Recipe, name: str, work: Path, out: Path, limit: int = 20
         "correct": [int(value) for value in measured["correct"]],
     }
     (out / "training.json").write_text(compact(record) + "\n")
-    write(calibration_figure(**record["calibration"], title=f"{name}, next tokens of test answers"), out / "calibration.svg")
+    write(
+        calibration_figure(**record["calibration"], title=f"{name}, next tokens of test answers"),
+        out / "calibration.svg",
+    )
     write(learning_curve_figure(record["log"], title=name), out / "learning_curve.svg")
     path = out / "README.md"
     path.write_text(card(record))
@@ -83,7 +104,11 @@ def compact(record: dict[str, Any]) -> str:
             return "[\n  " + ",\n  ".join(json.dumps(entry) for entry in value) + "\n ]"
         return json.dumps(value)
 
-    return "{\n " + ",\n ".join(f"{json.dumps(key)}: {line(value)}" for key, value in record.items()) + "\n}"
+    return (
+        "{\n "
+        + ",\n ".join(f"{json.dumps(key)}: {line(value)}" for key, value in record.items())
+        + "\n}"
+    )
 
 
 def count_parameters(folder: Path) -> int:
@@ -103,8 +128,14 @@ def card(record: dict[str, Any]) -> str:
         FRONT.format(tags=f"{tags}, language-model"),
         f"# {record['name']}",
         "",
-        f"{article} {about} of {record['parameters'] / 1e6:.2f} M parameters, trained by this project",
-        f"(`psd train --model {record['name']}`) to study parallel decoding on a laptop. It solves small word problems and",
+        (
+            f"{article} {about} of {record['parameters'] / 1e6:.2f} M parameters, trained by this"
+            " project"
+        ),
+        (
+            f"(`psd train --model {record['name']}`) to study parallel decoding on a laptop. It"
+            " solves small word problems and"
+        ),
         "writes small Python functions; it is no general language model.",
         "",
         *shape_lines(recipe),
@@ -119,25 +150,46 @@ def card(record: dict[str, Any]) -> str:
         "",
         "![Confidence against correctness](calibration.svg)",
         "",
-        "States as decoding meets them, made from the reference answers of test items: everything before a block is the",
-        "reference, the block is masked at a random rate, nothing behind it is decided. Correct means equal to the reference;",
+        (
+            "States as decoding meets them, made from the reference answers of test items:"
+            " everything before a block is the"
+        ),
+        (
+            "reference, the block is masked at a random rate, nothing behind it is decided. Correct"
+            " means equal to the reference;"
+        ),
         "another wording counts as wrong. The intervals take the positions as independent.",
         "",
         "## Data",
         "",
-        "Generated without end from seeded streams; a test item's pattern never occurs in them (see `data/tasks`).",
+        (
+            "Generated without end from seeded streams; a test item's pattern never occurs in them"
+            " (see `data/tasks`)."
+        ),
         "",
         *(f"* `{name}`: {tasks.get(name).description}" for name in recipe["tasks"]),
-        "* arithmetic drills (`Compute 9*2, 25-12.`), in the shares given below; the tasks, in this order, share the other rows.",
+        (
+            "* arithmetic drills (`Compute 9*2, 25-12.`), in the shares given below; the tasks, in"
+            " this order, share the other rows."
+        ),
         "",
         "## Recipe",
         "",
         *start_lines(recipe),
         *stage_table(record),
         "",
-        "Muon for the matrices of the layers, AdamW for embeddings, head and norms; the rate rises over the warm-up and falls",
-        "linearly. Block-causal diffusion is trained on two streams, noisy answer blocks beside the clean row; full attention on",
-        "rows with one noisy block, clean before and masked behind it. Numerals hidden: in semi-autoregressive states no",
+        (
+            "Muon for the matrices of the layers, AdamW for embeddings, head and norms; the rate"
+            " rises over the warm-up and falls"
+        ),
+        (
+            "linearly. Block-causal diffusion is trained on two streams, noisy answer blocks beside"
+            " the clean row; full attention on"
+        ),
+        (
+            "rows with one noisy block, clean before and masked behind it. Numerals hidden: in"
+            " semi-autoregressive states no"
+        ),
         "numeral behind the first masked position is visible.",
         *([recipe["history"]] if recipe["history"] else []),
         "",
@@ -156,15 +208,31 @@ def shape_lines(recipe: dict[str, Any]) -> list[str]:
     """What the network is: sizes, attention, tokenizer, precision."""
     shape, family = recipe["shape"], FAMILIES[recipe["family"]]
     blocks = block_lengths(recipe)
-    trained = ["  Trained with block lengths " + ", ".join(map(str, sorted(blocks))) + "; any of them can be asked for when decoding."]
+    trained = [
+        "  Trained with block lengths "
+        + ", ".join(map(str, sorted(blocks)))
+        + "; any of them can be asked for when decoding."
+    ]
     return [
-        f"* **Shape**: stock {family.architecture.removesuffix('ForCausalLM')}, hidden {shape['hidden']}, {shape['layers']} layers, "
-        f"{shape['heads']} heads of {shape['head_dim']}, feed-forward {shape['ffn']}, untied embeddings,",
-        f"  {shape['vocab']} tokens, {shape['positions']} positions; `model_type` is `{recipe['family']}`.",
+        (
+            f"* **Shape**: stock {family.architecture.removesuffix('ForCausalLM')}, hidden"
+            f" {shape['hidden']}, {shape['layers']} layers, {shape['heads']} heads of"
+            f" {shape['head_dim']}, feed-forward {shape['ffn']}, untied embeddings,"
+        ),
+        (
+            f"  {shape['vocab']} tokens, {shape['positions']} positions; `model_type` is"
+            f" `{recipe['family']}`."
+        ),
         *("  " + line.format(block=recipe["block_length"]) for line in ATTENTION[recipe["family"]]),
         *(trained if blocks else []),
-        "* **Tokenizer**: byte-level BPE; single digits; a newline with its indentation is one token.",
-        f"* **Precision**: trained in float32 with bfloat16 matrix products, stored in bfloat16. **Seed** {recipe['seed']}.",
+        (
+            "* **Tokenizer**: byte-level BPE; single digits; a newline with its indentation is one"
+            " token."
+        ),
+        (
+            "* **Precision**: trained in float32 with bfloat16 matrix products, stored in"
+            f" bfloat16. **Seed** {recipe['seed']}."
+        ),
     ]
 
 
@@ -176,12 +244,18 @@ def start_lines(recipe: dict[str, Any]) -> list[str]:
     own, whole = recipe["shape"], asdict(RECIPES[recipe["start"]].shape)
     if own != whole:
         lines += [
-            f"Of these it keeps {own['layers']} of {whole['layers']} layers, at even distances, and in each the {own['ffn']} of",
+            (
+                f"Of these it keeps {own['layers']} of {whole['layers']} layers, at even distances,"
+                f" and in each the {own['ffn']} of"
+            ),
             f"{whole['ffn']} hidden units with the largest weights.",
         ]
     if recipe["family"] in ("llada", "Dream"):
         lines += [
-            "That model normalises queries and keys and this one does not: their projections take over the norms' average",
+            (
+                "That model normalises queries and keys and this one does not: their projections"
+                " take over the norms' average"
+            ),
             "effect, an approximation that the training repairs.",
         ]
     return [*lines, ""]
@@ -201,7 +275,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
 def score_table(scores: list[dict[str, Any]]) -> list[str]:
     """One line per task and decoder."""
     rows = [
-        (s["task"], s["decoder"], s["block"], s["n"], f"{_interval(s)}", f"{s['tpf']:.2f}", f"{s['tokens']:.0f}")
+        (
+            s["task"],
+            s["decoder"],
+            s["block"],
+            s["n"],
+            f"{_interval(s)}",
+            f"{s['tpf']:.2f}",
+            f"{s['tokens']:.0f}",
+        )
         for s in scores
     ]
     return table(("task", "decoder", "block", "n", "accuracy %", "TPF", "tokens"), rows)
@@ -219,32 +301,62 @@ def stage_table(record: dict[str, Any]) -> list[str]:
         last = [entry for entry in record["log"] if entry["stage"] == stage.name][-1:]
         tokens = last[0]["tokens"] if last else before
         blocks = "; ".join(
-            f"from {100 * float(start):.0f} %: " + ", ".join(f"{length} ({100 * share:.0f} %)" for length, share in shares.items())
+            f"from {100 * float(start):.0f} %: "
+            + ", ".join(f"{length} ({100 * share:.0f} %)" for length, share in shares.items())
             for start, shares in stage.blocks
         )
-        mixture = stage.mixture or [1 / len(record["recipe"]["tasks"])] * len(record["recipe"]["tasks"])
+        mixture = stage.mixture or [1 / len(record["recipe"]["tasks"])] * len(
+            record["recipe"]["tasks"]
+        )
         rows.append(
             (
                 stage.name,
-                stage.objective.replace("_", " ") + (f", {100 * stage.full_attention:.0f} % full attention" if stage.full_attention else ""),
+                stage.objective.replace("_", " ")
+                + (
+                    f", {100 * stage.full_attention:.0f} % full attention"
+                    if stage.full_attention
+                    else ""
+                ),
                 blocks or "-",
                 f"{stage.rate} to {stage.rate * stage.last_rate:.4g}",
                 f"{100 * stage.drills:.0f} %",
                 ", ".join(f"{100 * share:.0f}" for share in mixture) + " %",
-                f"{100 * stage.windows:.0f} %{', numerals hidden' if stage.hide_numerals else ''}" if stage.blocks else "-",
+                (
+                    f"{100 * stage.windows:.0f}"
+                    f" %{', numerals hidden' if stage.hide_numerals else ''}"
+                    if stage.blocks
+                    else "-"
+                ),
                 f"{(tokens - before) / 1e6:.1f} M",
                 f"{last[0]['seconds'] / 60:.0f} min" if last else "-",
             )
         )
         before = tokens
-    head = ("stage", "objective", "block lengths", "rate", "drills", "tasks", "semi-autoregressive states", "row tokens", "time")
-    return [*table(head, rows), "", f"Machine: {record['cores']} shared CPU cores, no GPU." if record["cores"] else ""]
+    head = (
+        "stage",
+        "objective",
+        "block lengths",
+        "rate",
+        "drills",
+        "tasks",
+        "semi-autoregressive states",
+        "row tokens",
+        "time",
+    )
+    return [
+        *table(head, rows),
+        "",
+        f"Machine: {record['cores']} shared CPU cores, no GPU." if record["cores"] else "",
+    ]
 
 
 def curve_table(log: list[dict[str, Any]]) -> list[str]:
     """The training loss at about `CURVE_POINTS` places of the run."""
     stride = max(1, len(log) // CURVE_POINTS)
-    rows = [(e["stage"], e["step"], f"{e['tokens'] / 1e6:.2f}", f"{e['loss']:.3f}") for e in log[::-stride][::-1]]
+    rows = [
+        (e["stage"], e["step"], f"{e['tokens'] / 1e6:.2f}", f"{e['loss']:.3f}")
+        for e in log[::-stride][::-1]
+    ]
     return table(("stage", "step", "M tokens", "loss"), rows)
 
 
@@ -252,5 +364,12 @@ def monitor_table(records: list[dict[str, Any]]) -> list[str]:
     """Validation scores measured during the run, if any were."""
     if not records:
         return []
-    rows = [(r["step"], r["task"], r["decoder"], r["block"], r["n"], _interval(r), f"{r['tpf']:.2f}") for r in records]
-    return ["Validation items during the run:", "", *table(("step", "task", "decoder", "block", "n", "accuracy %", "TPF"), rows)]
+    rows = [
+        (r["step"], r["task"], r["decoder"], r["block"], r["n"], _interval(r), f"{r['tpf']:.2f}")
+        for r in records
+    ]
+    return [
+        "Validation items during the run:",
+        "",
+        *table(("step", "task", "decoder", "block", "n", "accuracy %", "TPF"), rows),
+    ]

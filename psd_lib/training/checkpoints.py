@@ -1,4 +1,6 @@
-"""The state of a training run on disk: written next to the old one, then renamed over it, so one is always whole."""
+"""The state of a training run on disk: written next to the old one, then renamed over it, so one is
+always whole.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ STATE, LOG = "state.pt", "log.jsonl"
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Replaces the checkpoint in `folder` by `state` in one rename; UserError where it cannot be written."""
+    """Replaces the checkpoint in `folder` by `state` in one rename; UserError where it cannot be
+    written.
+    """
     partial, content = folder / f"{STATE}.partial", io.BytesIO()
     torch.save(state, content)  # in memory: torch's own way to a file hides why the system refused
     try:
@@ -25,13 +29,15 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise UserError(
-            f"The training checkpoint cannot be written to {folder} ({error.strerror}); the one before it is intact: "
-            "make room and resume."
+            f"The training checkpoint cannot be written to {folder} ({error.strerror}); the one"
+            " before it is intact: make room and resume."
         ) from error
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The checkpoint in `folder`, on the CPU, or None where there is none; UserError if it cannot be read."""
+    """The checkpoint in `folder`, on the CPU, or None where there is none; UserError if it cannot
+    be read.
+    """
     path = folder / STATE
     if not path.exists():
         return None
@@ -39,12 +45,15 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(
-            f"The training checkpoint {path} cannot be read ({type(error).__name__}); delete it or train with resume off."
+            f"The training checkpoint {path} cannot be read ({type(error).__name__}); delete it or"
+            " train with resume off."
         ) from error
 
 
 class Log:
-    """The learning curve: one JSON object per line; records after the step that is resumed from are dropped."""
+    """The learning curve: one JSON object per line; records after the step that is resumed from are
+    dropped.
+    """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / LOG
@@ -63,7 +72,9 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """One JSON object per line of the file, none where there is no file; a line that was cut off is left out."""
+    """One JSON object per line of the file, none where there is no file; a line that was cut off is
+    left out.
+    """
     records = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:

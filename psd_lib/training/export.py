@@ -21,7 +21,8 @@ RELEASED_CLASS = {"sdar": "SDARForCausalLM", "llada": "LLaDAModelLM", "Dream": "
 
 
 def export(recipe: Recipe, work: Path, out: Path) -> Path:
-    """Writes the newest checkpoint of folder `work` to folder `out` in bfloat16, replacing what was there at once.
+    """Writes the newest checkpoint of folder `work` to folder `out` in bfloat16, replacing what was
+    there at once.
 
     Raises UserError where there is no checkpoint.
     """
@@ -34,10 +35,14 @@ def export(recipe: Recipe, work: Path, out: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
     partial.mkdir(parents=True)
     save_tokenizer(tokenizer, recipe, partial)
-    weights = {name: weight.to(torch.bfloat16).contiguous() for name, weight in state["model"].items()}
+    weights = {
+        name: weight.to(torch.bfloat16).contiguous() for name, weight in state["model"].items()
+    }
     save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
     (partial / "model.safetensors").chmod(0o644)
-    (partial / "config.json").write_text(json.dumps(model_config(recipe, tokenizer), indent=2) + "\n")
+    (partial / "config.json").write_text(
+        json.dumps(model_config(recipe, tokenizer), indent=2) + "\n"
+    )
     if out.exists():
         os.replace(out, old)
     os.replace(partial, out)
@@ -46,20 +51,26 @@ def export(recipe: Recipe, work: Path, out: Path) -> Path:
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, recipe: Recipe, folder: Path) -> None:
-    """Writes tokenizer.json and a tokenizer_config.json that names no machine and no library-internal class."""
+    """Writes tokenizer.json and a tokenizer_config.json that names no machine and no
+    library-internal class.
+    """
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     kept = ("clean_up_tokenization_spaces", "eos_token", "mask_token", "pad_token")
     config = {key: value for key, value in json.loads(path.read_text()).items() if key in kept}
-    config |= {"model_max_length": recipe.shape.positions, "tokenizer_class": "PreTrainedTokenizerFast"}
+    config |= {
+        "model_max_length": recipe.shape.positions,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def model_config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> dict:
-    """config.json: the stock fields, the family's model type, the native block length and the mask token.
+    """config.json: the stock fields, the family's model type, the native block length and the mask
+    token.
 
-    For `llada` the released field names stand beside the stock ones, so that stock classes and LLaDA's own code both
-    find what they need.
+    For `llada` the released field names stand beside the stock ones, so that stock classes and
+    LLaDA's own code both find what they need.
     """
     config = build(recipe.family, recipe.shape, 0, tokenizer.eos_token_id).config.to_diff_dict()
     config.pop("transformers_version", None)

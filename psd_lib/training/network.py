@@ -1,4 +1,6 @@
-"""The network that is trained: a stock transformers class of any size, with an initialisation that suits small ones."""
+"""The network that is trained: a stock transformers class of any size, with an initialisation that
+suits small ones.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,13 @@ ATTENTION = "sdpa_float32"
 
 
 def _attention(module, query, key, value, mask, **options):  # noqa: ANN001, ANN003, ANN202
-    # Under autocast the products run in bfloat16, twice as fast where the CPU has it; but the backward pass of
+    # Under autocast the products run in bfloat16, twice as fast where the CPU has it; but the
+    # backward pass of
     # attention is four times slower in bfloat16 than in float32.
     with torch.autocast(query.device.type, enabled=False):
-        return sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **options)
+        return sdpa_attention_forward(
+            module, query.float(), key.float(), value.float(), mask, **options
+        )
 
 
 AttentionInterface.register(ATTENTION, _attention)
@@ -29,7 +34,9 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of the network; `positions` is the longest sequence (prompt and answer together) in tokens."""
+    """Sizes of the network; `positions` is the longest sequence (prompt and answer together) in
+    tokens.
+    """
 
     vocab: int = 1024
     hidden: int = 160
@@ -41,7 +48,9 @@ class Shape:
 
 
 def build(family: str, shape: Shape, seed: int, eos_id: int) -> PreTrainedModel:
-    """Builds a freshly initialised network of `family` (a `model_type`) in float32; the same seed gives the same weights."""
+    """Builds a freshly initialised network of `family` (a `model_type`) in float32; the same seed
+    gives the same weights.
+    """
     config = getattr(transformers, FAMILIES[family].config_class)(
         vocab_size=shape.vocab,
         hidden_size=shape.hidden,
@@ -64,7 +73,8 @@ def build(family: str, shape: Shape, seed: int, eos_id: int) -> PreTrainedModel:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "embed_tokens" in name:
-                # Copying a name from prompt to answer needs rows that differ from the start: at the usual
+                # Copying a name from prompt to answer needs rows that differ from the start: at the
+                # usual
                 # 0.02 the rows of one word class stay nearly parallel for millions of tokens.
                 weight.normal_(0.0, 0.7)
             elif weight.ndim == 2:

@@ -1,8 +1,9 @@
-"""What is learned: next-token prediction, or masked diffusion with block-causal or with full attention.
+"""What is learned: next-token prediction, or masked diffusion with block-causal or with full
+attention.
 
-Block diffusion after BD3-LM (Arriola et al. 2025) and SDAR: blocks are aligned to absolute position 0, a block sees
-itself in full and every earlier block clean. The prediction for a position is read at that position, or, with `shift`
-(Dream), at the position before it.
+Block diffusion after BD3-LM (Arriola et al. 2025) and SDAR: blocks are aligned to absolute position
+0, a block sees itself in full and every earlier block clean. The prediction for a position is read
+at that position, or, with `shift` (Dream), at the position before it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def next_token_loss(model: PreTrainedModel, batch: Batch) -> Loss:
     at = torch.arange(width, device=batch.ids.device)
     mask = (at[:, None] >= at[None, :])[None, None].expand(len(batch.ids), -1, -1, -1)
     hidden = model.model(
-        input_ids=batch.ids, attention_mask=mask, position_ids=at[None].expand_as(batch.ids), use_cache=False
+        input_ids=batch.ids,
+        attention_mask=mask,
+        position_ids=at[None].expand_as(batch.ids),
+        use_cache=False,
     ).last_hidden_state
     weights = answer_weights(batch)
     weights = torch.where(at[None] < batch.prompts[:, None], PROMPT_WEIGHT, weights)[:, 1:]
@@ -43,10 +47,11 @@ def next_token_loss(model: PreTrainedModel, batch: Batch) -> Loss:
 
 
 def two_stream_mask(noisy: torch.Tensor, clean: torch.Tensor, block: int) -> torch.Tensor:
-    """Who sees whom, [R, 1, N + C, N + C] bool (True = visible), from positions `noisy` [R, N] and `clean` [R, C].
+    """Who sees whom, [R, 1, N + C, N + C] bool (True = visible), from positions `noisy` [R, N] and
+    `clean` [R, C].
 
-    A noisy position sees its own noisy block and the clean blocks before it; a clean position sees the clean blocks
-    up to and including its own.
+    A noisy position sees its own noisy block and the clean blocks before it; a clean position sees
+    the clean blocks up to and including its own.
     """
     n, c = noisy // block, clean // block
     return torch.cat(
@@ -62,11 +67,18 @@ def two_stream_mask(noisy: torch.Tensor, clean: torch.Tensor, block: int) -> tor
 
 
 def block_diffusion_loss(
-    model: PreTrainedModel, batch: Batch, state: State, block: int, mask_id: int, shift: bool = False
+    model: PreTrainedModel,
+    batch: Batch,
+    state: State,
+    block: int,
+    mask_id: int,
+    shift: bool = False,
 ) -> Loss:
-    """Block-causal loss of the masked answer positions; `batch.ids` must be a whole number of blocks wide.
+    """Block-causal loss of the masked answer positions; `batch.ids` must be a whole number of
+    blocks wide.
 
-    With `shift` the first position of a block is predicted from the clean position before it, as when decoding.
+    With `shift` the first position of a block is predicted from the clean position before it, as
+    when decoding.
     """
     width = batch.ids.shape[1]
     start = batch.prompts // block * block
@@ -85,25 +97,45 @@ def block_diffusion_loss(
     if shift:
         column = torch.where(noisy % block == 0, span + noisy - 1, column - 1)
     row, at = masked.nonzero(as_tuple=True)
-    return _weighted(model, hidden[row, column[row, at]], target[masked], state.weights.gather(1, read)[masked], batch)
+    return _weighted(
+        model,
+        hidden[row, column[row, at]],
+        target[masked],
+        state.weights.gather(1, read)[masked],
+        batch,
+    )
 
 
-def full_attention_loss(model: PreTrainedModel, batch: Batch, state: State, mask_id: int, shift: bool = False) -> Loss:
+def full_attention_loss(
+    model: PreTrainedModel, batch: Batch, state: State, mask_id: int, shift: bool = False
+) -> Loss:
     """Loss of the masked positions that weigh something, every position seeing all others."""
     width = batch.ids.shape[1]
     hidden = model.model(
         input_ids=torch.where(state.masked, mask_id, batch.ids),
-        attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.ids.device).expand(len(batch.ids), 1, width, width),
+        attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=batch.ids.device).expand(
+            len(batch.ids), 1, width, width
+        ),
         position_ids=torch.arange(width, device=batch.ids.device)[None].expand_as(batch.ids),
         use_cache=False,
     ).last_hidden_state
     row, at = (state.weights > 0).nonzero(as_tuple=True)
-    return _weighted(model, hidden[row, at - int(shift)], batch.ids[row, at], state.weights[row, at])
+    return _weighted(
+        model, hidden[row, at - int(shift)], batch.ids[row, at], state.weights[row, at]
+    )
 
 
 def _weighted(
-    model: PreTrainedModel, hidden: torch.Tensor, target: torch.Tensor, weights: torch.Tensor, batch: Batch | None = None
+    model: PreTrainedModel,
+    hidden: torch.Tensor,
+    target: torch.Tensor,
+    weights: torch.Tensor,
+    batch: Batch | None = None,
 ) -> Loss:
-    """Weighted cross entropies of `hidden` [n, H]; divided by what the answers of `batch` weigh, or by the weights' sum."""
+    """Weighted cross entropies of `hidden` [n, H]; divided by what the answers of `batch` weigh, or
+    by the weights' sum.
+    """
     losses = F.cross_entropy(model.lm_head(hidden).float(), target, reduction="none")
-    return Loss((losses * weights).sum(), weights.sum() if batch is None else answer_weights(batch).sum())
+    return Loss(
+        (losses * weights).sum(), weights.sum() if batch is None else answer_weights(batch).sum()
+    )

@@ -1,4 +1,6 @@
-"""Who moves which weight: Muon for the matrices inside the layers, AdamW for embeddings, head and norms."""
+"""Who moves which weight: Muon for the matrices inside the layers, AdamW for embeddings, head and
+norms.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import torch
 
 
 class Optimizers:
-    """Muon and AdamW under one learning rate (Muon scaled to AdamW's update size, as torch offers it)."""
+    """Muon and AdamW under one learning rate (Muon scaled to AdamW's update size, as torch offers
+    it).
+    """
 
     def __init__(self, model: torch.nn.Module, decay: float = 0.05) -> None:
         matrices = [w for n, w in model.named_parameters() if w.ndim == 2 and ".layers." in n]

@@ -11,12 +11,14 @@ from psd_lib.training.network import Shape
 class Stage:
     """One stretch of training with one objective and its own learning-rate schedule.
 
-    `objective` is "next_token" or "block_diffusion". The stage ends after `steps` steps, or `minutes` minutes of
-    training if that is first. `drills` is the share of arithmetic drills among the rows. `blocks` lists
-    (from this share of the stage on, {block length: share of the steps}); `windows` is the share of
-    semi-autoregressive mask states; with `hide_numerals` these keep every numeral behind the first masked position
-    masked. A share `full_attention` of the steps with block lengths above 1 trains with full instead of block-causal
-    attention (with block length 1 one block-causal pass supervises every position, a full one a single position). `mixture` gives the proportions of the recipe's tasks (None: equal).
+    `objective` is "next_token" or "block_diffusion". The stage ends after `steps` steps, or
+    `minutes` minutes of training if that is first. `drills` is the share of arithmetic drills among
+    the rows. `blocks` lists (from this share of the stage on, {block length: share of the steps});
+    `windows` is the share of semi-autoregressive mask states; with `hide_numerals` these keep every
+    numeral behind the first masked position masked. A share `full_attention` of the steps with
+    block lengths above 1 trains with full instead of block-causal attention (with block length 1
+    one block-causal pass supervises every position, a full one a single position). `mixture` gives
+    the proportions of the recipe's tasks (None: equal).
     """
 
     name: str
@@ -42,9 +44,10 @@ class Stage:
 class Recipe:
     """All that decides a training run besides the machine.
 
-    `family` is the model_type; `start` names the embedded model whose weights and tokenizer
-    the run begins with (None: from scratch), `tokenizer` one whose tokenizer alone is used. Rows end with up to `tail`
-    further blocks of end-of-text. `history` tells in the card how the published run differed from the recipe.
+    `family` is the model_type; `start` names the embedded model whose weights and tokenizer the run
+    begins with (None: from scratch), `tokenizer` one whose tokenizer alone is used. Rows end with
+    up to `tail` further blocks of end-of-text. `history` tells in the card how the published run
+    differed from the recipe.
     """
 
     stages: tuple[Stage, ...]

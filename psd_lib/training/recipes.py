@@ -7,27 +7,45 @@ from functools import partial
 from psd_lib.training.network import Shape
 from psd_lib.training.recipe import Recipe, Stage
 
-# Stages that keep the arithmetic: many semi-autoregressive states without a visible result to copy, half of the rows word problems.
-arithmetic = partial(Stage, objective="block_diffusion", windows=0.7, hide_numerals=True, mixture=(0.5, 0.25, 0.25))
+# Stages that keep the arithmetic: many semi-autoregressive states without a visible result to copy,
+# half of the rows word problems.
+arithmetic = partial(
+    Stage, objective="block_diffusion", windows=0.7, hide_numerals=True, mixture=(0.5, 0.25, 0.25)
+)
 
 AUTOREGRESSIVE = Recipe(
     family="qwen3",
     block_length=1,
-    history="The published run was interrupted nine steps into what was then its second stage; the weights went on from there "
-    "in the stage with the falling rate. The drills of its first stage had numbers up to 300.",
+    history=(
+        "The published run was interrupted nine steps into what was then its second stage; the"
+        " weights went on from there in the stage with the falling rate. The drills of its first"
+        " stage had numbers up to 300."
+    ),
     stages=(
         Stage("next token", "next_token", steps=1150, last_rate=0.3, drills=0.2),
-        Stage("falling rate", "next_token", steps=160, rate=0.0012, last_rate=0.0, warmup=20, drills=0.1, mixture=(0.5, 0.25, 0.25)),
+        Stage(
+            "falling rate",
+            "next_token",
+            steps=160,
+            rate=0.0012,
+            last_rate=0.0,
+            warmup=20,
+            drills=0.1,
+            mixture=(0.5, 0.25, 0.25),
+        ),
     ),
 )
 
 SHORT_BLOCKS = Recipe(
     start="mini-ar",
     block_length=8,
-    history="The published run was stopped and resumed three times, and took the optimizers' state over from the "
-    "autoregressive run, which had then not had its stage with the falling rate. The last two stages were decided on while it ran, "
-    "because accuracy on mini-gsm had fallen to a few per cent; block length 1, hidden numerals, more drills and more "
-    "word problems came in together, so their shares in the recovery are not separated.",
+    history=(
+        "The published run was stopped and resumed three times, and took the optimizers' state over"
+        " from the autoregressive run, which had then not had its stage with the falling rate. The"
+        " last two stages were decided on while it ran, because accuracy on mini-gsm had fallen to"
+        " a few per cent; block length 1, hidden numerals, more drills and more word problems came"
+        " in together, so their shares in the recovery are not separated."
+    ),
     stages=(
         Stage(
             "block diffusion",
@@ -35,7 +53,11 @@ SHORT_BLOCKS = Recipe(
             steps=1110,
             last_rate=0.6,
             drills=0.1,
-            blocks=((0.0, {4: 0.5, 8: 0.5}), (0.37, {8: 0.5, 16: 0.5}), (0.87, {8: 0.2, 16: 0.3, 32: 0.5})),
+            blocks=(
+                (0.0, {4: 0.5, 8: 0.5}),
+                (0.37, {8: 0.5, 16: 0.5}),
+                (0.87, {8: 0.2, 16: 0.3, 32: 0.5}),
+            ),
         ),
         arithmetic(
             "long blocks",
@@ -44,7 +66,10 @@ SHORT_BLOCKS = Recipe(
             last_rate=0.33,
             warmup=1,
             drills=0.3,
-            blocks=((0.0, {1: 0.4, 4: 0.15, 8: 0.25, 16: 0.2}), (0.52, {1: 0.2, 8: 0.3, 16: 0.25, 32: 0.25})),
+            blocks=(
+                (0.0, {1: 0.4, 4: 0.15, 8: 0.25, 16: 0.2}),
+                (0.52, {1: 0.2, 8: 0.3, 16: 0.25, 32: 0.25}),
+            ),
         ),
         arithmetic(
             "longest blocks",
@@ -61,8 +86,11 @@ SHORT_BLOCKS = Recipe(
 
 BLOCKS_OF_32 = Recipe(
     start="mini-sdar-b8",
-    history="The published run took the optimizers' state over from the run of mini-sdar-b8. 1500 more steps, with a rate of "
-    "0.003 that fell to 0, were left out: on validation items of the three tasks together the answers were no better.",
+    history=(
+        "The published run took the optimizers' state over from the run of mini-sdar-b8. 1500 more"
+        " steps, with a rate of 0.003 that fell to 0, were left out: on validation items of the"
+        " three tasks together the answers were no better."
+    ),
     stages=(
         arithmetic(
             "blocks of 32",
@@ -85,15 +113,19 @@ BLOCKS_OF_32 = Recipe(
     ),
 )
 
-# Full attention from the start would unlearn the arithmetic: a result is then copied from what stands behind it.
+# Full attention from the start would unlearn the arithmetic: a result is then copied from what
+# stands behind it.
 BIDIRECTIONAL = Recipe(
     family="llada",
-    # Trained with up to 32, but with 8 answers to word problems are clearly better on validation items.
+    # Trained with up to 32, but with 8 answers to word problems are clearly better on validation
+    # items.
     block_length=8,
     start="mini-sdar",
     tail=2,
-    history="The published run's third stage was added when accuracy on validation items was still low after two. The first 120 "
-    "to 140 steps followed a schedule for 500 steps.",
+    history=(
+        "The published run's third stage was added when accuracy on validation items was still low"
+        " after two. The first 120 to 140 steps followed a schedule for 500 steps."
+    ),
     stages=(
         arithmetic(
             "both attentions",
@@ -127,14 +159,18 @@ BIDIRECTIONAL = Recipe(
     ),
 )
 
-# From an autoregressive model by way of a block-wise one: taken there directly, the arithmetic came back far slower.
+# From an autoregressive model by way of a block-wise one: taken there directly, the arithmetic came
+# back far slower.
 SHIFTED = Recipe(
     family="Dream",
     # As for mini-llada.
     block_length=8,
     start="mini-sdar",
     tail=2,
-    history="The first two stages of the published run had one process, which draws other masks than the usual two.",
+    history=(
+        "The first two stages of the published run had one process, which draws other masks than"
+        " the usual two."
+    ),
     stages=(
         arithmetic(
             "shift",
@@ -167,7 +203,8 @@ SHIFTED = Recipe(
     ),
 )
 
-# Three of the six layers, trained half as long, solved only half of the word problems; depth and length were not varied one by one.
+# Three of the six layers, trained half as long, solved only half of the word problems; depth and
+# length were not varied one by one.
 DRAFT = Recipe(
     start="mini-sdar",
     shape=Shape(layers=4, ffn=256),

@@ -1,4 +1,6 @@
-"""The command's way into training: prepares the tokenizer, starts the trainer on what the machine has, exports."""
+"""The command's way into training: prepares the tokenizer, starts the trainer on what the machine
+has, exports.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +41,16 @@ def train(
     compiled: bool | None = None,
     score_items: int = 200,
 ) -> Path:
-    """Trains embedded model `model` and writes it to folder `out` (default data/models/<model>); returns the folder.
+    """Trains embedded model `model` and writes it to folder `out` (default data/models/<model>);
+    returns the folder.
 
-    `minutes` limits the time of all stages together; `work` holds checkpoints and the log
-    (default data/models/.training/<model>), from which `resume` goes on. A CUDA device is used where there is one;
-    on a CPU two single-thread processes (`ranks`) share each batch. `compiled` (default: on a CUDA device where a C++
-    compiler is found) is left off on a CPU, where it took over ten minutes at every start and made no step faster.
-    Afterwards the model is scored on `score_items` test items per task for its card (0: no card).
-    Raises UserError for an unknown model, a budget that is not positive, an unavailable device, or a loss that is no longer finite.
+    `minutes` limits the time of all stages together; `work` holds checkpoints and the log (default
+    data/models/.training/<model>), from which `resume` goes on. A CUDA device is used where there
+    is one; on a CPU two single-thread processes (`ranks`) share each batch. `compiled` (default: on
+    a CUDA device where a C++ compiler is found) is left off on a CPU, where it took over ten
+    minutes at every start and made no step faster. Afterwards the model is scored on `score_items`
+    test items per task for its card (0: no card). Raises UserError for an unknown model, a budget
+    that is not positive, an unavailable device, or a loss that is no longer finite.
     """
     recipe = budgeted(find_recipe(model), minutes)
     out = Path(out) if out else paths.MODELS / model
@@ -70,7 +74,9 @@ def train(
 
 
 def find_device(device: str | None) -> str:
-    """The device to train on: as asked, else "cuda" where there is one, else "cpu"; UserError where it cannot be had."""
+    """The device to train on: as asked, else "cuda" where there is one, else "cpu"; UserError where
+    it cannot be had.
+    """
     cuda = torch.cuda.is_available()
     if device not in (None, "cpu", "cuda"):
         raise UserError(f"device must be cpu or cuda, not {device!r}.")
@@ -82,14 +88,18 @@ def find_device(device: str | None) -> str:
 def find_recipe(model: str) -> Recipe:
     """The recipe of `model`; UserError that lists the known ones otherwise."""
     if model not in RECIPES:
-        raise UserError(f"There is no training recipe for {model!r}; there is one for: {', '.join(RECIPES)}.")
+        raise UserError(
+            f"There is no training recipe for {model!r}; there is one for: {', '.join(RECIPES)}."
+        )
     return RECIPES[model]
 
 
 def budgeted(recipe: Recipe, minutes: float | None) -> Recipe:
-    """`recipe` with `minutes` shared out among its stages by their steps (None: no limit but the steps).
+    """`recipe` with `minutes` shared out among its stages by their steps (None: no limit but the
+    steps).
 
-    A stage that ends by the clock makes the run depend on the machine's speed: only without `minutes` a run repeats itself.
+    A stage that ends by the clock makes the run depend on the machine's speed: only without
+    `minutes` a run repeats itself.
     """
     if minutes is None:
         return recipe
@@ -100,20 +110,24 @@ def budgeted(recipe: Recipe, minutes: float | None) -> Recipe:
 
 
 def prepare_tokenizer(recipe: Recipe, work: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of a run: read from its folder, or taken from the embedded model that the recipe names, or learned
-    from the recipe's examples, and saved there."""
+    """The tokenizer of a run: read from its folder, or taken from the embedded model that the
+    recipe names, or learned from the recipe's examples, and saved there."""
     folder = work / TOKENIZER
     if not folder.exists() and (source := recipe.tokenizer or recipe.start):
         PreTrainedTokenizerFast.from_pretrained(locate(source)).save_pretrained(folder)
     elif not folder.exists():
-        drawn = itertools.islice(examples(list(recipe.tasks), recipe.seed, 0.05), recipe.tokenizer_examples)
+        drawn = itertools.islice(
+            examples(list(recipe.tasks), recipe.seed, 0.05), recipe.tokenizer_examples
+        )
         tokenizer = train_tokenizer((e.prompt + e.reference for e in drawn), recipe.shape.vocab)
         tokenizer.save_pretrained(work / f"{TOKENIZER}.partial")
         os.replace(work / f"{TOKENIZER}.partial", folder)
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-def _work(rank: int, ranks: int, recipe: Recipe, work: Path, device: str, port: int, compiled: bool) -> None:
+def _work(
+    rank: int, ranks: int, recipe: Recipe, work: Path, device: str, port: int, compiled: bool
+) -> None:
     if device == "cpu":
         torch.set_num_threads(1 if ranks > 1 else torch.get_num_threads())
     if ranks > 1:

@@ -1,4 +1,6 @@
-"""Noisy states of answers: which positions are masked, and how much each of them weighs in the loss."""
+"""Noisy states of answers: which positions are masked, and how much each of them weighs in the
+loss.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ HEAVIEST = 8.0
 
 
 def answer_weights(batch: Batch) -> torch.Tensor:
-    """Loss weight of every position [R, L]: 0 in the prompt, 1 in the answer, 0.1 for end-of-text after the first."""
+    """Loss weight of every position [R, L]: 0 in the prompt, 1 in the answer, 0.1 for end-of-text
+    after the first.
+    """
     at = torch.arange(batch.ids.shape[1], device=batch.ids.device)[None]
     weights = torch.where(at < batch.lengths[:, None], 1.0, PADDING_WEIGHT)
     return torch.where(at < batch.prompts[:, None], 0.0, weights)
@@ -22,7 +26,9 @@ def answer_weights(batch: Batch) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class State:
-    """A noisy copy of the answer blocks: `masked` [R, L] bool, `weights` [R, L] loss weights of the masked positions."""
+    """A noisy copy of the answer blocks: `masked` [R, L] bool, `weights` [R, L] loss weights of the
+    masked positions.
+    """
 
     masked: torch.Tensor
     weights: torch.Tensor
@@ -33,17 +39,21 @@ class State:
 
 
 def draw_state(
-    batch: Batch, block: int, window_share: float, generator: torch.Generator, hidden_behind: torch.Tensor | None = None
+    batch: Batch,
+    block: int,
+    window_share: float,
+    generator: torch.Generator,
+    hidden_behind: torch.Tensor | None = None,
 ) -> State:
     """Draws which answer positions are masked, for each block of `block` positions on its own.
 
-    A share `window_share` of the blocks shows a semi-autoregressive state: clean up to a random place, a window of
-    4, 8 or 16 positions masked at rate t, everything behind it masked; so are, in the window, the positions of
-    `hidden_behind` [R, L] bool (numerals: a result that is visible later in the text could be copied from there
-    instead of computed). The others are masked at rate t throughout.
-    t is stratified over the blocks of the batch. The weights make the loss of a block the weighted mean over its
-    masked positions times the block's number of answer tokens (the 1/t weighting with the count instead of its
-    expectation), at most `HEAVIEST` per token.
+    A share `window_share` of the blocks shows a semi-autoregressive state: clean up to a random
+    place, a window of 4, 8 or 16 positions masked at rate t, everything behind it masked; so are,
+    in the window, the positions of `hidden_behind` [R, L] bool (numerals: a result that is visible
+    later in the text could be copied from there instead of computed). The others are masked at rate
+    t throughout. t is stratified over the blocks of the batch. The weights make the loss of a block
+    the weighted mean over its masked positions times the block's number of answer tokens (the 1/t
+    weighting with the count instead of its expectation), at most `HEAVIEST` per token.
     """
     rows, width = batch.ids.shape
     cells = answer_weights(batch).view(rows, -1, block)
@@ -53,12 +63,17 @@ def draw_state(
 
 
 def draw_one_block(
-    batch: Batch, block: int, window_share: float, generator: torch.Generator, hidden_behind: torch.Tensor | None = None
+    batch: Batch,
+    block: int,
+    window_share: float,
+    generator: torch.Generator,
+    hidden_behind: torch.Tensor | None = None,
 ) -> State:
     """Draws the state that a fully bidirectional model meets when it decodes block by block.
 
-    Blocks are counted from the prompt's end. One block of each row is being decoded (drawn by its number of answer
-    tokens) and noisy as in `draw_state`; the blocks before it are clean, everything behind it is masked and weighs nothing.
+    Blocks are counted from the prompt's end. One block of each row is being decoded (drawn by its
+    number of answer tokens) and noisy as in `draw_state`; the blocks before it are clean,
+    everything behind it is masked and weighs nothing.
     """
     rows, width = batch.ids.shape
     blocks = -(-width // block)
@@ -72,7 +87,8 @@ def draw_one_block(
     number = torch.arange(blocks)[None, :, None]
     masked = (masked & (number == current)) | (number > current)
     weights = weights * (number == current)
-    # Columns behind the row's end would land on its last column: they go to a column of their own that is cut off.
+    # Columns behind the row's end would land on its last column: they go to a column of their own
+    # that is cut off.
     target = torch.where(inside, column, width)
     whole = torch.zeros(rows, width + 1)
     return State(
@@ -82,9 +98,14 @@ def draw_one_block(
 
 
 def _draw(
-    cells: torch.Tensor, window_share: float, generator: torch.Generator, hidden_behind: torch.Tensor | None
+    cells: torch.Tensor,
+    window_share: float,
+    generator: torch.Generator,
+    hidden_behind: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask and weights of every block, from the loss weight of every position `cells` [R, K, B] (see `draw_state`)."""
+    """Mask and weights of every block, from the loss weight of every position `cells` [R, K, B]
+    (see `draw_state`).
+    """
     rows, blocks, block = cells.shape
     open_ = cells > 0
 

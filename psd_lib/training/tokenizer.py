@@ -1,4 +1,6 @@
-"""The tokenizer of the embedded models: byte-level BPE that keeps digits, operators and indentation apart."""
+"""The tokenizer of the embedded models: byte-level BPE that keeps digits, operators and indentation
+apart.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,18 @@ from transformers import PreTrainedTokenizerFast
 EOS = "<|endoftext|>"
 MASK = "<|MASK|>"
 
-# Order matters: a newline with its indentation, a word with its space, ONE digit with its space, operators and
+# Order matters: a newline with its indentation, a word with its space, ONE digit with its space,
+# operators and
 # quotes of several characters, any other sign alone, what white space is left.
 PIECES = r'\n *| ?[A-Za-z_]+| ?\d|"""| ?(?:==|!=|<=|>=|//|\*\*|->)| ?[^\sA-Za-z_\d]|\s'
 
 
 def train_tokenizer(texts: Iterable[str], vocab: int = 1024) -> PreTrainedTokenizerFast:
-    """Learns a byte-level BPE of at most `vocab` tokens from `texts`; the same texts give the same tokenizer.
+    """Learns a byte-level BPE of at most `vocab` tokens from `texts`; the same texts give the same
+    tokenizer.
 
-    Ids 0 and 1 are the end-of-text token (also padding) and the mask token. Any text survives encoding and decoding
-    unchanged, because every byte is in the alphabet.
+    Ids 0 and 1 are the end-of-text token (also padding) and the mask token. Any text survives
+    encoding and decoding unchanged, because every byte is in the alphabet.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

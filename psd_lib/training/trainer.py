@@ -1,4 +1,6 @@
-"""The training loop: stages one after another, resumable at any step, on one device or two CPU processes."""
+"""The training loop: stages one after another, resumable at any step, on one device or two CPU
+processes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,12 @@ from psd_lib.progress import progress as show_progress
 from psd_lib.training.batches import Batch, Batches
 from psd_lib.training.checkpoints import Log, load_state, save_state
 from psd_lib.training.network import build
-from psd_lib.training.objectives import Loss, block_diffusion_loss, full_attention_loss, next_token_loss
+from psd_lib.training.objectives import (
+    Loss,
+    block_diffusion_loss,
+    full_attention_loss,
+    next_token_loss,
+)
 from psd_lib.training.optimizers import Optimizers
 from psd_lib.training.recipe import Recipe, Stage
 from psd_lib.training.states import draw_one_block, draw_state
@@ -30,7 +37,9 @@ LOG_EVERY = 20
 
 @dataclass
 class Place:
-    """Where a run stands: stage, step within it, seconds and tokens spent in it, chunk of data and batch within it."""
+    """Where a run stands: stage, step within it, seconds and tokens spent in it, chunk of data and
+    batch within it.
+    """
 
     stage: int = 0
     step: int = 0
@@ -42,9 +51,11 @@ class Place:
 
 
 class Trainer:
-    """Trains `recipe` in `folder`; `rank` of `ranks` processes take turns at the rows of every batch.
+    """Trains `recipe` in `folder`; `rank` of `ranks` processes take turns at the rows of every
+    batch.
 
-    Raises UserError when the loss is no longer a finite number; the last checkpoint then stays as it is.
+    Raises UserError when the loss is no longer a finite number; the last checkpoint then stays as
+    it is.
     """
 
     def __init__(
@@ -64,7 +75,9 @@ class Trainer:
         texts = tokenizer.batch_decode([[i] for i in range(recipe.shape.vocab)])
         self.numerals = torch.tensor([text.strip().isdigit() for text in texts])
         self.shift = FAMILIES[recipe.family].shift
-        self.model = build(recipe.family, recipe.shape, recipe.seed, tokenizer.eos_token_id).to(device)
+        self.model = build(recipe.family, recipe.shape, recipe.seed, tokenizer.eos_token_id).to(
+            device
+        )
         state = load_state(folder)
         if recipe.start and not state:
             transplant(recipe.start, self.model, recipe.tasks)
@@ -73,7 +86,12 @@ class Trainer:
         self.optimizers = Optimizers(self.model)
         self.place, self._clock, self._saved = Place(), time.monotonic(), time.monotonic()
         self.batches = Batches(
-            tokenizer, list(recipe.tasks), recipe.seed, recipe.tokens, recipe.shape.positions, recipe.tail
+            tokenizer,
+            list(recipe.tasks),
+            recipe.seed,
+            recipe.tokens,
+            recipe.shape.positions,
+            recipe.tail,
         )
         self._chunk: tuple[int, list[Batch]] = (-1, [])
         self._losses: list[float] = []
@@ -91,11 +109,15 @@ class Trainer:
             for _ in show_progress(percents, 100, stage.name) if self.rank == 0 else percents:
                 pass
             place = self.place
-            self.place = Place(place.stage + 1, total=place.total, tokens=place.tokens, chunk=place.chunk + 1)
+            self.place = Place(
+                place.stage + 1, total=place.total, tokens=place.tokens, chunk=place.chunk + 1
+            )
             self._save()
 
     def _percents(self, stage: Stage) -> Iterator[int]:
-        """Trains the stage to its end; yields every percent of it that is done, those done earlier included."""
+        """Trains the stage to its end; yields every percent of it that is done, those done earlier
+        included.
+        """
         shown = 0
         while True:
             while shown < int(100 * self.progress(stage)):
@@ -109,7 +131,9 @@ class Trainer:
 
     def progress(self, stage: Stage) -> float:
         """How much of the stage is done, 0 to 1, by steps or by time, whichever is further."""
-        return min(1.0, max(self.place.step / stage.steps, self.place.seconds / (60.0 * stage.minutes)))
+        return min(
+            1.0, max(self.place.step / stage.steps, self.place.seconds / (60.0 * stage.minutes))
+        )
 
     def step(self, stage: Stage) -> float:
         """One optimizer step; returns the loss of the whole batch."""
@@ -123,8 +147,9 @@ class Trainer:
         value, seconds = self._gather(loss)
         if not math.isfinite(value):
             raise UserError(
-                f"The training loss is no longer finite at step {self.place.total + 1}; "
-                f"the checkpoint in {self.folder} is the last good one: lower the learning rate and resume."
+                f"The training loss is no longer finite at step {self.place.total + 1}; the"
+                f" checkpoint in {self.folder} is the last good one: lower the learning rate and"
+                " resume."
             )
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizers.step(rate)
@@ -141,20 +166,31 @@ class Trainer:
         with torch.autocast(self.device, dtype=torch.bfloat16):
             if stage.objective == "next_token":
                 return 1, next_token_loss(self.model, part.to(self.device))
-            # One generator per step, rank and seed: a resumed run draws what an uninterrupted one draws.
+            # One generator per step, rank and seed: a resumed run draws what an uninterrupted one
+            # draws.
             shares = stage.block_shares(progress)
             rng = random.Random(f"{self.recipe.seed} {self.place.total}")
             block = rng.choices(*zip(*shares.items(), strict=True))[0]
-            generator = torch.Generator().manual_seed(self.recipe.seed * 10**9 + self.place.total * 64 + self.rank)
+            generator = torch.Generator().manual_seed(
+                self.recipe.seed * 10**9 + self.place.total * 64 + self.rank
+            )
             numerals = self.numerals[part.ids] if stage.hide_numerals else None
             if block > 1 and rng.random() < stage.full_attention:
-                state = draw_one_block(part, block, stage.windows, generator, numerals).to(self.device)
-                return block, full_attention_loss(self.model, part.to(self.device), state, self.mask_id, self.shift)
+                state = draw_one_block(part, block, stage.windows, generator, numerals).to(
+                    self.device
+                )
+                return block, full_attention_loss(
+                    self.model, part.to(self.device), state, self.mask_id, self.shift
+                )
             state = draw_state(part, block, stage.windows, generator, numerals).to(self.device)
-            return block, block_diffusion_loss(self.model, part.to(self.device), state, block, self.mask_id, self.shift)
+            return block, block_diffusion_loss(
+                self.model, part.to(self.device), state, block, self.mask_id, self.shift
+            )
 
     def _gather(self, loss: Loss) -> tuple[float, float]:
-        """Means of gradients and loss over all ranks, and the seconds since the last call on rank 0's clock."""
+        """Means of gradients and loss over all ranks, and the seconds since the last call on rank
+        0's clock.
+        """
         seconds, self._clock = time.monotonic() - self._clock, time.monotonic()
         grads = [weight.grad for weight in self.model.parameters()]
         sums = torch.stack([loss.total.detach(), loss.weight, torch.zeros_like(loss.weight)])
@@ -162,7 +198,9 @@ class Trainer:
             sums[2] = seconds if self.rank == 0 else 0.0
             flat = torch.cat([grad.flatten() for grad in grads] + [sums])
             dist.all_reduce(flat)
-            for grad, part in zip(grads, flat[:-3].split([grad.numel() for grad in grads]), strict=True):
+            for grad, part in zip(
+                grads, flat[:-3].split([grad.numel() for grad in grads]), strict=True
+            ):
                 grad.copy_(part.view_as(grad))
             sums, seconds = flat[-3:], float(flat[-1])
         total, weight = sums[:2].tolist()
@@ -179,7 +217,10 @@ class Trainer:
 
     def _load_chunk(self, stage: Stage) -> list[Batch]:
         if self._chunk[0] != self.place.chunk:
-            self._chunk = (self.place.chunk, self.batches.chunk(self.place.chunk, stage.drills, stage.mixture))
+            self._chunk = (
+                self.place.chunk,
+                self.batches.chunk(self.place.chunk, stage.drills, stage.mixture),
+            )
         return self._chunk[1]
 
     def _record(self, stage: Stage, loss: float, rate: float, block: int) -> None:
@@ -215,8 +256,9 @@ class Trainer:
     def _restore(self, state: dict) -> None:
         if state.get("data", (data := self.batches.fingerprint())) != data:
             raise UserError(
-                f"The training data has changed since the run in {self.folder} began ({state['data']}, now {data}); "
-                "restore the generators of that version, or train with resume off."
+                f"The training data has changed since the run in {self.folder} began"
+                f" ({state['data']}, now {data}); restore the generators of that version, or train"
+                " with resume off."
             )
         self.place, self._losses = Place(**state["place"]), state["losses"]
         try:
@@ -224,5 +266,6 @@ class Trainer:
             self.optimizers.load_state_dict(state["optimizers"])
         except (RuntimeError, ValueError) as error:
             raise UserError(
-                f"The training checkpoint in {self.folder} has other sizes than this recipe; train with resume off."
+                f"The training checkpoint in {self.folder} has other sizes than this recipe; train"
+                " with resume off."
             ) from error

@@ -1,4 +1,6 @@
-"""Starting from another embedded model: its weights, adapted to a network that may be smaller or lack its query and key norms."""
+"""Starting from another embedded model: its weights, adapted to a network that may be smaller or
+lack its query and key norms.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,18 @@ SAMPLE = 64
 def transplant(start: str, target: PreTrainedModel, names: Sequence[str]) -> None:
     """Copies the weights of embedded model `start` into `target`, in place.
 
-    Qwen3 normalises every query and key head to unit mean square before scaling it; Llama and Qwen2 do not. For these,
-    the norm is replaced by its average: the rows of the projections are divided by the head's mean root mean square
-    over `SAMPLE` training examples of each of the tasks `names` and multiplied by the norm's scale. That is an approximation, which the training that
-    follows repairs. Biases that `start` lacks begin at 0. A target with fewer layers or narrower feed-forward layers
-    gets a part of the weights (see `pruned`).
-    Raises UserError when other sizes differ.
+    Qwen3 normalises every query and key head to unit mean square before scaling it; Llama and Qwen2
+    do not. For these, the norm is replaced by its average: the rows of the projections are divided
+    by the head's mean root mean square over `SAMPLE` training examples of each of the tasks `names`
+    and multiplied by the norm's scale. That is an approximation, which the training that follows
+    repairs. Biases that `start` lacks begin at 0. A target with fewer layers or narrower
+    feed-forward layers gets a part of the weights (see `pruned`). Raises UserError when other sizes
+    differ.
     """
     source = psd_lib.load(start, device="cpu")
-    weights = {name: weight.float() for name, weight in source.denoiser.network.state_dict().items()}
+    weights = {
+        name: weight.float() for name, weight in source.denoiser.network.state_dict().items()
+    }
     wanted = target.state_dict()
     if any(map(head_norm, weights)) and not any(map(head_norm, wanted)):
         sizes = head_sizes(source, names)
@@ -40,12 +45,17 @@ def transplant(start: str, target: PreTrainedModel, names: Sequence[str]) -> Non
     weights = pruned(weights, target.config.num_hidden_layers, target.config.intermediate_size)
     for name in wanted.keys() - weights.keys():
         if not name.endswith(".bias"):
-            raise UserError(f"model {start!r} has no weights {name}; start from a model of the same shape.")
+            raise UserError(
+                f"model {start!r} has no weights {name}; start from a model of the same shape."
+            )
         weights[name] = torch.zeros_like(wanted[name])
     try:
         target.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f"model {start!r} has other sizes than this recipe; start from a model of the same shape.") from error
+        raise UserError(
+            f"model {start!r} has other sizes than this recipe; start from a model of the same"
+            " shape."
+        ) from error
 
 
 def head_norm(name: str) -> bool:
@@ -54,31 +64,53 @@ def head_norm(name: str) -> bool:
 
 
 def pruned(weights: dict[str, Tensor], layers: int, ffn: int) -> dict[str, Tensor]:
-    """The weights of a network with fewer `layers` and fewer hidden units `ffn` in each feed-forward layer.
+    """The weights of a network with fewer `layers` and fewer hidden units `ffn` in each
+    feed-forward layer.
 
-    Layers are kept at even distances, the first and the last among them (of 6, 3: the first, third and last); of the
-    hidden units those with the largest product of the norms of their gate, up and down weights, in their old order;
-    of equal ones the first. Weights that are small enough already come back unchanged.
+    Layers are kept at even distances, the first and the last among them (of 6, 3: the first, third
+    and last); of the hidden units those with the largest product of the norms of their gate, up and
+    down weights, in their old order; of equal ones the first. Weights that are small enough already
+    come back unchanged.
     """
-    there = sorted({int(name.split(".")[2]) for name in weights if name.startswith("model.layers.")})
-    kept = [round(x) for x in torch.linspace(0, len(there) - 1, layers).tolist()] if layers < len(there) else there
+    there = sorted(
+        {int(name.split(".")[2]) for name in weights if name.startswith("model.layers.")}
+    )
+    kept = (
+        [round(x) for x in torch.linspace(0, len(there) - 1, layers).tolist()]
+        if layers < len(there)
+        else there
+    )
     parts = {f"model.layers.{old}.": f"model.layers.{new}." for new, old in enumerate(kept)}
-    result = {name: weight for name, weight in weights.items() if not name.startswith("model.layers.")}
+    result = {
+        name: weight for name, weight in weights.items() if not name.startswith("model.layers.")
+    }
     for old, new in parts.items():
-        result |= {new + name.removeprefix(old): weight for name, weight in weights.items() if name.startswith(old)}
+        result |= {
+            new + name.removeprefix(old): weight
+            for name, weight in weights.items()
+            if name.startswith(old)
+        }
         gate, up, down = (f"{new}mlp.{part}_proj.weight" for part in ("gate", "up", "down"))
         if ffn < len(result[gate]):
             strength = result[gate].norm(dim=1) * result[up].norm(dim=1) * result[down].norm(dim=0)
             units = strength.argsort(descending=True, stable=True)[:ffn].sort().values
-            result |= {gate: result[gate][units], up: result[up][units], down: result[down][:, units]}
+            result |= {
+                gate: result[gate][units],
+                up: result[up][units],
+                down: result[down][:, units],
+            }
     return result
 
 
 @torch.inference_mode()
 def head_sizes(model: Model, names: Sequence[str]) -> dict[str, Tensor]:
-    """Mean root mean square [H] of every head's queries and keys before their norm, by the projection's name."""
+    """Mean root mean square [H] of every head's queries and keys before their norm, by the
+    projection's name.
+    """
     network = model.denoiser.network
-    drawn = [example for name in names for example in itertools.islice(tasks.get(name).stream(0), SAMPLE)]
+    drawn = [
+        example for name in names for example in itertools.islice(tasks.get(name).stream(0), SAMPLE)
+    ]
     with recorded(network) as sizes:
         for example in drawn:
             ids = torch.tensor([model.tokenizer.encode(example.prompt + example.reference)])

@@ -18,10 +18,11 @@ class Acceptor(Protocol):
     name: ClassVar[str]
 
     def reach(self, drafts: Drafts, predicted: Scores, targets: Tensor) -> Tensor:
-        """May one walk from node i straight to node j? Int64 `[S, N, N]`, 0 = no, the largest of a row is taken.
+        """May one walk from node i straight to node j? Int64 `[S, N, N]`, 0 = no, the largest of a
+        row is taken.
 
-        `predicted` `[S, N, W]` are the fresh scores of every node; `targets` `[S, N, W]` is each node's state after the
-        policy's own step from those scores.
+        `predicted` `[S, N, W]` are the fresh scores of every node; `targets` `[S, N, W]` is each
+        node's state after the policy's own step from those scores.
         """
 
     def exact_for(self, policy: Policy, builder: DraftBuilder) -> bool:
@@ -29,10 +30,12 @@ class Acceptor(Protocol):
 
 
 def walk(reach: Tensor, drafts: Drafts, live: Tensor) -> tuple[Tensor, Tensor]:
-    """Follow the best edges from node 0: `(path [S, N], length [S])`, path[:, 0] = 0, entries behind `length` are 0.
+    """Follow the best edges from node 0: `(path [S, N], length [S])`, path[:, 0] = 0, entries
+    behind `length` are 0.
 
-    `live` bool `[S, N]` marks the nodes that have fresh scores and something left to commit; nothing leads on from the
-    others. Edges only go to valid nodes with more tokens decided, so the walk ends; ties go to the lowest node.
+    `live` bool `[S, N]` marks the nodes that have fresh scores and something left to commit;
+    nothing leads on from the others. Edges only go to valid nodes with more tokens decided, so the
+    walk ends; ties go to the lowest node.
 
     Example, N = 4, next node 0 -> 2 -> 3::
 

@@ -1,4 +1,6 @@
-"""Acceptors that keep the best scored of rival states (LoPA, FDM, ETE): approximate, nothing is compared with the policy."""
+"""Acceptors that keep the best scored of rival states (LoPA, FDM, ETE): approximate, nothing is
+compared with the policy.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +27,23 @@ class Best:
 
 @dataclass(frozen=True)
 class BestMean(Best):
-    """LoPA's choice (arXiv 2512.16229): the state with the highest mean confidence over what stays masked, node 0 included.
+    """LoPA's choice (arXiv 2512.16229): the state with the highest mean confidence over what stays
+    masked, node 0 included.
 
     A state with nothing left to decide scores 1.
 
-    Example, `_` masked: node 0 [_, _, _] with confidences .4 .5 .6 scores .5; node 1 [_, 3, _] with .8, .4 scores .6 and
-    is taken.
+    Example, `_` masked: node 0 [_, _, _] with confidences .4 .5 .6 scores .5; node 1 [_, 3, _] with
+    .8, .4 scores .6 and is taken.
     """
 
     name: ClassVar[str] = "best_mean"
-    note: ClassVar[str] = "Goes on from the state with the highest mean confidence over what stays masked."
+    note: ClassVar[str] = (
+        "Goes on from the state with the highest mean confidence over what stays masked."
+    )
 
-    def choose(self, drafts: Drafts, predicted: Scores, masked: Tensor, targets: Tensor, live: Tensor) -> tuple[Tensor, Tensor]:
+    def choose(
+        self, drafts: Drafts, predicted: Scores, masked: Tensor, targets: Tensor, live: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Node 0, then the best state where that is another one."""
         mean = (predicted.confidence * masked).sum(-1) / masked.sum(-1).clamp(min=1)
         value = torch.where(live, mean, 1.0).masked_fill(~drafts.valid, -1.0)
@@ -45,18 +52,25 @@ class BestMean(Best):
 
 @dataclass(frozen=True)
 class Foresight(Best):
-    """FDM's choice (arXiv 2512.04135), reconstructed: log confidence of the commit + mean log confidence of what stays masked.
+    """FDM's choice (arXiv 2512.04135), reconstructed: log confidence of the commit + mean log
+    confidence of what stays masked.
 
-    The builder gives the first term (`Drafts.prior`); without it the term is 0. The state replaces node 0.
+    The builder gives the first term (`Drafts.prior`); without it the term is 0. The state replaces
+    node 0.
 
-    Example: node 0 commits at .9 and leaves .5 .5: log .9 + log .5 = -0.80; node 1 commits at .8 and leaves .7 .7: -0.58,
-    and is taken instead of node 0.
+    Example: node 0 commits at .9 and leaves .5 .5: log .9 + log .5 = -0.80; node 1 commits at .8
+    and leaves .7 .7: -0.58, and is taken instead of node 0.
     """
 
     name: ClassVar[str] = "foresight"
-    note: ClassVar[str] = "Commits the rival with the largest log confidence + mean log confidence of what then stays masked."
+    note: ClassVar[str] = (
+        "Commits the rival with the largest log confidence + mean log confidence of what then stays"
+        " masked."
+    )
 
-    def choose(self, drafts: Drafts, predicted: Scores, masked: Tensor, targets: Tensor, live: Tensor) -> tuple[Tensor, Tensor]:
+    def choose(
+        self, drafts: Drafts, predicted: Scores, masked: Tensor, targets: Tensor, live: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The best state alone, instead of node 0."""
         # a sample at temperature > 0 may have a confidence that rounds to 0
         chance = predicted.confidence.clamp(min=torch.finfo(torch.float32).tiny).log()
@@ -69,9 +83,11 @@ class Foresight(Best):
 
 @dataclass(frozen=True)
 class LargestStep(Best):
-    """ETE's choice (arXiv 2511.21103), reconstructed: the branch from which the policy's own next step is largest.
+    """ETE's choice (arXiv 2511.21103), reconstructed: the branch from which the policy's own next
+    step is largest.
 
-    Where there are branches one of them is taken; a branch with nothing left to decide counts as the largest.
+    Where there are branches one of them is taken; a branch with nothing left to decide counts as
+    the largest.
 
     Example: the policy would take 1 position from node 1 and 3 from node 2: node 2.
     """
@@ -79,7 +95,9 @@ class LargestStep(Best):
     name: ClassVar[str] = "largest_step"
     note: ClassVar[str] = "Goes on from the branch from which the policy's next step is largest."
 
-    def choose(self, drafts: Drafts, predicted: Scores, masked: Tensor, targets: Tensor, live: Tensor) -> tuple[Tensor, Tensor]:
+    def choose(
+        self, drafts: Drafts, predicted: Scores, masked: Tensor, targets: Tensor, live: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Node 0, then the best branch where there is one."""
         step = (targets != drafts.tokens).sum(-1)
         value = torch.where(live, step, targets.shape[-1] + 1).masked_fill(~drafts.valid, -1)
@@ -89,7 +107,9 @@ class LargestStep(Best):
 
 
 def jump(node: Tensor, drafts: Drafts) -> tuple[Tensor, Tensor]:
-    """The walk from node 0 straight to `node` `[S]`, or of node 0 alone: `(path [S, N], length [S])`."""
+    """The walk from node 0 straight to `node` `[S]`, or of node 0 alone: `(path [S, N], length
+    [S])`.
+    """
     path = torch.zeros_like(drafts.level)
     if path.shape[1] > 1:
         path[:, 1] = node

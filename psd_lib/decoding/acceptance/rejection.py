@@ -1,4 +1,6 @@
-"""Modified rejection sampling over a draft model's tokens (SimSD); approximate, because its target distribution is."""
+"""Modified rejection sampling over a draft model's tokens (SimSD); approximate, because its target
+distribution is.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Accept a drafted token with probability min(1, q / p), from the left; at the first refusal sample from (q - p)+.
+    """Accept a drafted token with probability min(1, q / p), from the left; at the first refusal
+    sample from (q - p)+.
 
-    p is the draft model's distribution at the reveal, q the target's in the packed row, both at the run's temperature.
-    Only with builder `packed` and at temperature > 0 (at 0 it would be `token_chain`); UserError otherwise.
+    p is the draft model's distribution at the reveal, q the target's in the packed row, both at the
+    run's temperature. Only with builder `packed` and at temperature > 0 (at 0 it would be
+    `token_chain`); UserError otherwise.
 
     Example: p(5) = .8, q(5) = .4: token 5 is accepted half of the time.
     """
@@ -37,7 +41,10 @@ class Rejection:
     def begin(self, loop: Loop) -> BoundRejection:
         """With the builder's distributions at hand."""
         if not isinstance(loop.session, PackedRow) or loop.config.temperature == 0:
-            raise UserError("acceptor 'rejection' needs builder 'packed' and temperature > 0; at temperature 0 use 'token_chain'.")
+            raise UserError(
+                "acceptor 'rejection' needs builder 'packed' and temperature > 0; at temperature 0"
+                " use 'token_chain'."
+            )
         return BoundRejection(loop.session, loop.config.temperature)
 
 
@@ -47,8 +54,12 @@ class BoundRejection:
     def __init__(self, row: PackedRow, temperature: float):
         self.row, self.builder, self.temperature = row, row.builder, temperature
 
-    def choose(self, drafts: Drafts, predicted: Scores, masked: Tensor, targets: Tensor, live: Tensor) -> tuple[Tensor, Tensor]:
-        """Walk over the accepted prefix; the scores' token at the first refused position becomes the correction."""
+    def choose(
+        self, drafts: Drafts, predicted: Scores, masked: Tensor, targets: Tensor, live: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Walk over the accepted prefix; the scores' token at the first refused position becomes
+        the correction.
+        """
         state, time, open_before = self.row.drafted
         q = (self.row.checked / self.temperature).softmax(-1)
         p = self.builder.chance
@@ -68,11 +79,14 @@ class BoundRejection:
         return path, count + 1
 
 
-def judge(token: Tensor, p: Tensor, q: Tensor, uniform: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def judge(
+    token: Tensor, p: Tensor, q: Tensor, uniform: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
     """Whether each drafted `token` `[S, W]` stands, and what takes its place where it does not.
 
-    `p`, `q` `[S, W, V]` distributions of draft and target, `uniform` `[S, W]` in (0, 1), `noise` `[S, W, V]` Gumbel. Over
-    many draws the outcome (token if it stands, else the correction) is distributed as q.
+    `p`, `q` `[S, W, V]` distributions of draft and target, `uniform` `[S, W]` in (0, 1), `noise`
+    `[S, W, V]` Gumbel. Over many draws the outcome (token if it stands, else the correction) is
+    distributed as q.
     """
     mine = p.gather(-1, token[..., None])[..., 0]
     theirs = q.gather(-1, token[..., None])[..., 0]

@@ -1,4 +1,6 @@
-"""Acceptance rules that compare guesses with the policy or with the fresh tokens: replay, subset, token agreement."""
+"""Acceptance rules that compare guesses with the policy or with the fresh tokens: replay, subset,
+token agreement.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from psd_lib.decoding.scores import Scores
 class Replay:
     """Accept a draft only if it *is* the policy's own next state: same positions, same tokens.
 
-    Exact for every deterministic policy and every builder, and never more calls than the policy itself. This is our
-    reading of PSD's "consistent with the updated predictions" (arXiv 2605.15609); the paper's rule is not published.
+    Exact for every deterministic policy and every builder, and never more calls than the policy
+    itself. This is our reading of PSD's "consistent with the updated predictions" (arXiv
+    2605.15609); the paper's rule is not published.
 
     Example, `_` masked::
 
@@ -39,10 +42,11 @@ class Replay:
 
 @dataclass(frozen=True)
 class Subset:
-    """Accept the largest draft whose new pairs are all contained in the policy's own step (FreeDave++, full attention).
+    """Accept the largest draft whose new pairs are all contained in the policy's own step
+    (FreeDave++, full attention).
 
-    Approximate: a policy step that is only partly taken changes the context of what follows. Exact for policies that
-    commit one token a step, where it is `replay`.
+    Approximate: a policy step that is only partly taken changes the context of what follows. Exact
+    for policies that commit one token a step, where it is `replay`.
     """
 
     name: ClassVar[str] = "subset"
@@ -55,15 +59,20 @@ class Subset:
 
     def exact_for(self, policy: Policy, builder: DraftBuilder) -> bool:
         """For one token a step."""
-        return isinstance(policy, TopK | LeftToRight) and policy.k == 1 and not getattr(builder, "approximate", False)
+        return (
+            isinstance(policy, TopK | LeftToRight)
+            and policy.k == 1
+            and not getattr(builder, "approximate", False)
+        )
 
 
 @dataclass(frozen=True)
 class TokenChain:
-    """Accept level by level while every new token is the fresh argmax at the parent, wherever the policy would look.
+    """Accept level by level while every new token is the fresh argmax at the parent, wherever the
+    policy would look.
 
-    Approximate: it changes the order of commits. Exact when the order does not depend on the model and the levels are as
-    large as the policy's steps.
+    Approximate: it changes the order of commits. Exact when the order does not depend on the model
+    and the levels are as large as the policy's steps.
     """
 
     name: ClassVar[str] = "token_chain"
@@ -86,7 +95,9 @@ class TokenRoot:
     name: ClassVar[str] = "token_root"
 
     def reach(self, drafts: Drafts, predicted: Scores, targets: Tensor) -> Tensor:
-        """Node 0 leads to every draft that it predicts; more pairs rank higher; nothing leads on from there."""
+        """Node 0 leads to every draft that it predicts; more pairs rank higher; nothing leads on
+        from there.
+        """
         added = (drafts.tokens[:, None] != drafts.tokens[:, :, None]).sum(-1)
         reach = agrees(drafts, predicted) * added
         reach[:, 1:] = 0

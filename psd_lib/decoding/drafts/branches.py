@@ -1,6 +1,8 @@
-"""Branches: rival ways to go on, of which the acceptor keeps the best scored one (LoPA, FDM, ETE; all approximate).
+"""Branches: rival ways to go on, of which the acceptor keeps the best scored one (LoPA, FDM, ETE;
+all approximate).
 
-They belong to the acceptors of `psd_lib.decoding.acceptance.branches`; with `replay` they are exact, if poor, drafts.
+They belong to the acceptors of `psd_lib.decoding.acceptance.branches`; with `replay` they are
+exact, if poor, drafts.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Branches:
 
 @dataclass(frozen=True)
 class Lookahead(Branches):
-    """LoPA (arXiv 2512.16229): the anchor (node 0) and `k` branches, each with one of the `k` most confident positions more.
+    """LoPA (arXiv 2512.16229): the anchor (node 0) and `k` branches, each with one of the `k` most
+    confident positions more.
 
     Example, k = 2, `_` masked::
 
@@ -59,30 +62,37 @@ class Lookahead(Branches):
     name: ClassVar[str] = "lookahead"
     fidelity: ClassVar[str] = "reconstructed"
     note: ClassVar[str] = (
-        "LoPA reconstructed: the anchor is the policy's step; k branches commit one of the k most confident remaining "
-        "positions more; one call scores anchor and branches by the mean confidence of what stays masked (1 if nothing); "
-        "the best goes on. LoPA's scripts score by entropy and cache a block only when the anchor completed it."
+        "LoPA reconstructed: the anchor is the policy's step; k branches commit one of the k most"
+        " confident remaining positions more; one call scores anchor and branches by the mean"
+        " confidence of what stays masked (1 if nothing); the best goes on. LoPA's scripts score by"
+        " entropy and cache a block only when the anchor completed it."
     )
 
     def __post_init__(self):
         at_least("k", self.k, 0)
 
-    def build(self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor) -> Drafts:
+    def build(
+        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
+    ) -> Drafts:
         """The anchor and its branches, N = k + 1."""
         rank = order(stale.confidence, masked)
         node = torch.arange(self.k + 1, device=node0.device)
         filled = (rank[:, None] == node[:, None] - 1) & masked[:, None]
         tokens = torch.where(filled, stale.token[:, None], node0[:, None])
-        return Drafts(tokens, node <= masked.sum(-1, keepdim=True), (node > 0).long().expand(len(node0), -1))
+        return Drafts(
+            tokens, node <= masked.sum(-1, keepdim=True), (node > 0).long().expand(len(node0), -1)
+        )
 
 
 @dataclass(frozen=True)
 class Candidates(Branches):
-    """FDM (arXiv 2512.04135), reconstructed: the `k` most confident positions as rival single commits of the present state.
+    """FDM (arXiv 2512.04135), reconstructed: the `k` most confident positions as rival single
+    commits of the present state.
 
-    Node 0 is the policy's own commit, the best position under `top_k(1)`; the other nodes hold a rival *instead* of it, so
-    they do not contain node 0. Rivals below confidence `gamma` are dropped. Under a policy with a threshold (FDM-A) there
-    are rivals only where that policy took a single position below its threshold.
+    Node 0 is the policy's own commit, the best position under `top_k(1)`; the other nodes hold a
+    rival *instead* of it, so they do not contain node 0. Rivals below confidence `gamma` are
+    dropped. Under a policy with a threshold (FDM-A) there are rivals only where that policy took a
+    single position below its threshold.
 
     Example, k = 2, `_` masked::
 
@@ -98,9 +108,11 @@ class Candidates(Branches):
     name: ClassVar[str] = "candidates"
     fidelity: ClassVar[str] = "reconstructed"
     note: ClassVar[str] = (
-        "FDM reconstructed from second-hand descriptions: the k most confident positions (confidence gamma or more) are rival "
-        "commits; one call over them; the one with the largest log confidence + mean log confidence of what then stays masked "
-        "is committed. With a threshold policy (FDM-A) there is a search only where no position reaches the threshold."
+        "FDM reconstructed from second-hand descriptions: the k most confident positions"
+        " (confidence gamma or more) are rival commits; one call over them; the one with the"
+        " largest log confidence + mean log confidence of what then stays masked is committed. With"
+        " a threshold policy (FDM-A) there is a search only where no position reaches the"
+        " threshold."
     )
 
     def __post_init__(self):
@@ -123,12 +135,16 @@ class Candidates(Branches):
 
 
 class BoundCandidates:
-    """`Candidates` on one batch. Only an acceptor that chooses may go to a rival where the policy's commit ends it all."""
+    """`Candidates` on one batch. Only an acceptor that chooses may go to a rival where the policy's
+    commit ends it all.
+    """
 
     def __init__(self, plug: Candidates, canvas: Canvas, alternatives: bool):
         self.plug, self.canvas, self.alternatives = plug, canvas, alternatives
 
-    def build(self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor) -> Drafts:
+    def build(
+        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
+    ) -> Drafts:
         """Node 0 and its rivals, N = k; `prior` is the log confidence of each node's own commit."""
         state, open_before = self.canvas.window()
         rank = order(stale.confidence, open_before)
@@ -145,10 +161,12 @@ class BoundCandidates:
 
 @dataclass(frozen=True)
 class Explore(Branches):
-    """ETE (arXiv 2511.21103), reconstructed: where a step took few positions, try `k` tokens at the least certain one.
+    """ETE (arXiv 2511.21103), reconstructed: where a step took few positions, try `k` tokens at the
+    least certain one.
 
-    Node 0 is the policy's step (exploit). Where it took fewer than `enough` positions, branch j adds the j-th most likely
-    token at the masked position with the lowest confidence (explore); elsewhere there are no branches.
+    Node 0 is the policy's step (exploit). Where it took fewer than `enough` positions, branch j
+    adds the j-th most likely token at the masked position with the lowest confidence (explore);
+    elsewhere there are no branches.
 
     Example, k = 2, `_` masked, one position taken in each::
 
@@ -164,9 +182,10 @@ class Explore(Branches):
     name: ClassVar[str] = "explore"
     fidelity: ClassVar[str] = "reconstructed"
     note: ClassVar[str] = (
-        "ETE reconstructed from second-hand descriptions, inside the block only: the policy's step (exploit); where it took "
-        "fewer than `enough` positions, the k most likely tokens of the least confident masked position are tried in one call "
-        "and the branch from which the policy's next step is largest is kept (ties: the likelier token)."
+        "ETE reconstructed from second-hand descriptions, inside the block only: the policy's step"
+        " (exploit); where it took fewer than `enough` positions, the k most likely tokens of the"
+        " least confident masked position are tried in one call and the branch from which the"
+        " policy's next step is largest is kept (ties: the likelier token)."
     )
 
     def __post_init__(self):
@@ -185,13 +204,17 @@ class BoundExplore:
     def __init__(self, plug: Explore, session: Ranked):
         self.plug, self.session = plug, session
 
-    def build(self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor) -> Drafts:
+    def build(
+        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
+    ) -> Drafts:
         """Node 0 and a branch for each of the k tokens, N = k + 1."""
         tokens, _ = self.session.ranked(stale)
         spot = (order(-stale.confidence, masked) == 0) & masked
         drafted = torch.where(spot[:, None], tokens.transpose(1, 2), node0[:, None])
         explored = spot.any(-1) & (taken < self.plug.enough)
-        valid = torch.cat([torch.ones_like(explored)[:, None], explored[:, None].expand(-1, self.plug.k)], 1)
+        valid = torch.cat(
+            [torch.ones_like(explored)[:, None], explored[:, None].expand(-1, self.plug.k)], 1
+        )
         level = torch.ones_like(valid, dtype=torch.long)
         level[:, 0] = 0
         return Drafts(torch.cat([node0[:, None], drafted], 1), valid, level)

@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """The first `depth` formulas of a calibrated graph (Spiffy, arXiv 2509.18085), of which `keep` go into each call.
+    """The first `depth` formulas of a calibrated graph (Spiffy, arXiv 2509.18085), of which `keep`
+    go into each call.
 
-    `graph` is the name of a graph file (`psd_lib.calibration`) or a `Measured` graph. `keep` None keeps all; else nodes are
-    pruned at run time to the `keep` best (see `promise`). Exact under `replay` like every builder: a graph changes the
-    number of calls only. Raises UserError when the graph was calibrated for another block length than the one in force.
+    `graph` is the name of a graph file (`psd_lib.calibration`) or a `Measured` graph. `keep` None
+    keeps all; else nodes are pruned at run time to the `keep` best (see `promise`). Exact under
+    `replay` like every builder: a graph changes the number of calls only. Raises UserError when the
+    graph was calibrated for another block length than the one in force.
 
-    Example, formulas {(0, 0)}, {(0, 1)}, {(0, 0), (1, 0)}: best position's best token, its second best token, and the two
-    best positions together; a state [7, _, _, 9] whose best position is 2::
+    Example, formulas {(0, 0)}, {(0, 1)}, {(0, 0), (1, 0)}: best position's best token, its second
+    best token, and the two best positions together; a state [7, _, _, 9] whose best position is 2::
 
         node 1  [7, _, 3, 9]   node 2  [7, _, 4, 9]   node 3  [7, 1, 3, 9]
     """
@@ -59,16 +61,22 @@ class Calibrated:
     def formulas(self) -> Graph:
         """The first `depth` formulas."""
         if self.depth > len(self.measured.graph):
-            raise UserError(f"graph {self.measured.name!r} has {len(self.measured.graph)} nodes, depth {self.depth} asks for more; use depth={len(self.measured.graph)} or less.")
+            raise UserError(
+                f"graph {self.measured.name!r} has {len(self.measured.graph)} nodes, depth"
+                f" {self.depth} asks for more; use depth={len(self.measured.graph)} or less."
+            )
         return self.measured.graph.first(self.depth)
 
     def begin(self, loop: Loop) -> BoundCalibrated:
-        """Check the block length; where formulas name other tokens than the best, the session has to note them."""
+        """Check the block length; where formulas name other tokens than the best, the session has
+        to note them.
+        """
         if loop.canvas.width != self.measured.block_length:
             raise UserError(
-                f"graph {self.measured.name!r} was calibrated for block length {self.measured.block_length}, not for "
-                f"{loop.canvas.width}: decode with block_length={self.measured.block_length} or calibrate a graph for "
-                f"{loop.canvas.width}."
+                f"graph {self.measured.name!r} was calibrated for block length"
+                f" {self.measured.block_length}, not for {loop.canvas.width}: decode with"
+                f" block_length={self.measured.block_length} or calibrate a graph for"
+                f" {loop.canvas.width}."
             )
         if self.formulas.vocabulary == 1:
             return BoundCalibrated(self, None)
@@ -77,7 +85,12 @@ class Calibrated:
 
     def describe(self) -> dict[str, str | int | None]:
         """Name and content of the graph instead of its formulas."""
-        return {"graph": self.measured.name, "digest": self.measured.digest, "depth": self.depth, "keep": self.keep}
+        return {
+            "graph": self.measured.name,
+            "digest": self.measured.digest,
+            "depth": self.depth,
+            "keep": self.keep,
+        }
 
     @property
     def label(self) -> str:
@@ -91,7 +104,9 @@ class BoundCalibrated:
     def __init__(self, plug: Calibrated, session: Ranked | None):
         self.plug, self.session = plug, session
 
-    def build(self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor) -> Drafts:
+    def build(
+        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
+    ) -> Drafts:
         """Node 0 and the formulas that fit the masks left, N = depth + 1."""
         graph = self.plug.formulas
         rank = order(policy.priority(stale), masked)
@@ -108,13 +123,16 @@ class BoundCalibrated:
 
 
 def promise(graph: Graph, rank: Tensor, chance: Tensor, valid: Tensor) -> Tensor:
-    """How promising each formula is, log scale, `[S, N - 1]`: Spiffy's run-time score (v4), higher is better.
+    """How promising each formula is, log scale, `[S, N - 1]`: Spiffy's run-time score (v4), higher
+    is better.
 
-    A node's own score is the geometric mean of its pairs' probabilities `chance` `[S, W, R]`; its final score is the
-    geometric mean of its own and its best child's final score, leaves keep their own. That the best child counts, and not
-    the mean of all, is our reading. `valid` bool `[S, N]`: nodes that do not exist count for nobody.
+    A node's own score is the geometric mean of its pairs' probabilities `chance` `[S, W, R]`; its
+    final score is the geometric mean of its own and its best child's final score, leaves keep their
+    own. That the best child counts, and not the mean of all, is our reading. `valid` bool `[S, N]`:
+    nodes that do not exist count for nobody.
 
-    Example, formulas {0}, {1}, {0, 1} with probabilities .9 and .4: own .9, .4, .6; final .73, .49, .6.
+    Example, formulas {0}, {1}, {0, 1} with probabilities .9 and .4: own .9, .4, .6; final .73, .49,
+    .6.
     """
     weight, child, levels = _weights(graph, rank.device)
     width = min(graph.positions, rank.shape[1])
@@ -131,7 +149,9 @@ def promise(graph: Graph, rank: Tensor, chance: Tensor, valid: Tensor) -> Tensor
 
 @lru_cache(maxsize=64)
 def _weights(graph: Graph, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Share of each pair in its formula `[N - 1, P, R]`, child relation bool `[N - 1, N - 1]`, levels `[N - 1]`."""
+    """Share of each pair in its formula `[N - 1, P, R]`, child relation bool `[N - 1, N - 1]`,
+    levels `[N - 1]`.
+    """
     weight = torch.zeros(len(graph), graph.positions, graph.vocabulary)
     child = torch.zeros(len(graph), len(graph), dtype=torch.bool)
     for node, formula in enumerate(graph.formulas):

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chain:
-    """A nested chain of `depth` guesses: each level fills the next positions in the policy's order with stale tokens.
+    """A nested chain of `depth` guesses: each level fills the next positions in the policy's order
+    with stale tokens.
 
-    `tokens_per_level` is a number or "policy": as many as the policy just took. Levels that would add nothing are not
-    built, so drafts never leave the block. The level size is not published for PSD (arXiv 2605.15609): 1 is inferred.
-    `eager` lets them go on into the next blocks (FreeDave; see `psd_lib.decoding.eager`).
+    `tokens_per_level` is a number or "policy": as many as the policy just took. Levels that would
+    add nothing are not built, so drafts never leave the block. The level size is not published for
+    PSD (arXiv 2605.15609): 1 is inferred. `eager` lets them go on into the next blocks (FreeDave;
+    see `psd_lib.decoding.eager`).
 
     Example, depth 2, one token per level, `_` masked::
 
@@ -45,7 +47,8 @@ class Chain:
         if isinstance(self.tokens_per_level, str):
             if self.tokens_per_level != "policy":
                 raise UserError(
-                    f'tokens_per_level must be a whole number of at least 1 or "policy", got {self.tokens_per_level!r}.'
+                    'tokens_per_level must be a whole number of at least 1 or "policy", got'
+                    f" {self.tokens_per_level!r}."
                 )
         else:
             at_least("tokens_per_level", self.tokens_per_level, 1)
@@ -57,19 +60,26 @@ class Chain:
         return AcrossBlocks(self, loop.canvas.width) if self.eager else self
 
     def reach(self, width: int) -> int:
-        """Blocks of `width` behind the current one that an eager chain can enter: K / (levels that fill a block), rounded
-        up, where K = depth + 1 counts node 0 as FreeDave does.
+        """Blocks of `width` behind the current one that an eager chain can enter: K / (levels that
+        fill a block), rounded up, where K = depth + 1 counts node 0 as FreeDave does.
 
-        Example, width 4: depth 3 reaches 1 block, depth 7 reaches 2; with levels of 2 tokens 2 and 4.
+        Example, width 4: depth 3 reaches 1 block, depth 7 reaches 2; with levels of 2 tokens 2 and
+        4.
         """
         size = width if self.tokens_per_level == "policy" else min(self.tokens_per_level, width)
         return self.depth // -(-width // size) + 1
 
-    def build(self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor) -> Drafts:
+    def build(
+        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
+    ) -> Drafts:
         """Node 0 and up to `depth` nested guesses, N = depth + 1."""
         rank = order(policy.priority(stale), masked)
         level = torch.arange(self.depth + 1, device=node0.device)
-        size = taken if self.tokens_per_level == "policy" else torch.full_like(taken, self.tokens_per_level)
+        size = (
+            taken
+            if self.tokens_per_level == "policy"
+            else torch.full_like(taken, self.tokens_per_level)
+        )
         count = level * size[:, None]
         filled = (rank[:, None] < count[..., None]) & masked[:, None]
         tokens = torch.where(filled, stale.token[:, None], node0[:, None])
@@ -94,8 +104,11 @@ class AcrossBlocks:
     def __init__(self, plug: Chain, width: int):
         self.plug, self.width = plug, width
 
-    def build(self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor) -> Drafts:
-        """Node 0 and up to `depth` nested guesses over `[S, span]`, block after block; no level has parts of two blocks.
+    def build(
+        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
+    ) -> Drafts:
+        """Node 0 and up to `depth` nested guesses over `[S, span]`, block after block; no level has
+        parts of two blocks.
 
         Blocks that no call has scored yet (their stale token is the mask) are not drafted.
 
@@ -108,7 +121,11 @@ class AcrossBlocks:
             node 3        not valid
         """
         drafted, blocks = masked & (stale.token != node0), (-1, self.width)
-        size = taken.clamp(min=1) if self.plug.tokens_per_level == "policy" else torch.full_like(taken, self.plug.tokens_per_level)
+        size = (
+            taken.clamp(min=1)
+            if self.plug.tokens_per_level == "policy"
+            else torch.full_like(taken, self.plug.tokens_per_level)
+        )
         inside = drafted.unflatten(-1, blocks)
         rank = order(policy.priority(stale.map(lambda value: value.unflatten(-1, blocks))), inside)
         levels = (inside.sum(-1) + size[:, None] - 1).div(size[:, None], rounding_mode="floor")

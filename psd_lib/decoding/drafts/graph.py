@@ -1,4 +1,6 @@
-"""Drafts from a graph of formulas: order-swap (ours), mix-order (SSD) and calibrated (Spiffy) drafts."""
+"""Drafts from a graph of formulas: order-swap (ours), mix-order (SSD) and calibrated (Spiffy)
+drafts.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,14 @@ from psd_lib.decoding.policies import Policy
 from psd_lib.decoding.scores import Scores, order
 
 
-def instantiate(graph: Graph, node0: Tensor, masked: Tensor, rank: Tensor, tokens: Tensor) -> Drafts:
+def instantiate(
+    graph: Graph, node0: Tensor, masked: Tensor, rank: Tensor, tokens: Tensor
+) -> Drafts:
     """Fill a graph's formulas with positions and tokens, N = len(graph) + 1.
 
-    `node0`, `masked` `[S, W]`; `rank` `[S, W]` position ranks of the masked positions; `tokens` `[S, W, R]` tokens by
-    vocabulary rank, R at least `graph.vocabulary`. A node is valid where all its position ranks exist.
+    `node0`, `masked` `[S, W]`; `rank` `[S, W]` position ranks of the masked positions; `tokens`
+    `[S, W, R]` tokens by vocabulary rank, R at least `graph.vocabulary`. A node is valid where all
+    its position ranks exist.
 
     Example, formulas {(0, 0)} and {(1, 1)}, `_` masked::
 
@@ -32,14 +37,20 @@ def instantiate(graph: Graph, node0: Tensor, masked: Tensor, rank: Tensor, token
     table, needed, level = _table(graph, node0.device)
     which = table[:, rank.clamp(max=graph.positions)].transpose(0, 1)
     filled = (which >= 0) & masked[:, None]
-    drafted = tokens[:, None].expand(-1, len(table), -1, -1).gather(-1, which.clamp(min=0)[..., None])[..., 0]
+    drafted = (
+        tokens[:, None]
+        .expand(-1, len(table), -1, -1)
+        .gather(-1, which.clamp(min=0)[..., None])[..., 0]
+    )
     valid = needed <= masked.sum(-1, keepdim=True)
     return Drafts(torch.where(filled, drafted, node0[:, None]), valid, level.expand_as(valid))
 
 
 @lru_cache(maxsize=64)
 def _table(graph: Graph, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Vocabulary rank by node and position rank (-1: not in the formula), masks that each node needs, its level."""
+    """Vocabulary rank by node and position rank (-1: not in the formula), masks that each node
+    needs, its level.
+    """
     table = torch.full((len(graph) + 1, graph.positions + 1), -1)
     for node, formula in enumerate(graph.formulas, 1):
         for position, token in formula:
@@ -50,22 +61,29 @@ def _table(graph: Graph, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class BestTokens:
-    """Shared by the builders whose graphs hold each position's proposed token only, vocabulary rank 0."""
+    """Shared by the builders whose graphs hold each position's proposed token only, vocabulary rank
+    0.
+    """
 
     graph: Graph
 
-    def build(self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor) -> Drafts:
-        """Node 0 and the graph's nodes that fit the masks left, ranked by the policy's own priority."""
+    def build(
+        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
+    ) -> Drafts:
+        """Node 0 and the graph's nodes that fit the masks left, ranked by the policy's own
+        priority.
+        """
         rank = order(policy.priority(stale), masked)
         return instantiate(self.graph, node0, masked, rank, stale.token[..., None])
 
 
 @dataclass(frozen=True)
 class OrderSwap(BestTokens):
-    """The `depth` cheapest subsets of the best `span` positions, so that both orders of two commits find their way (ours).
+    """The `depth` cheapest subsets of the best `span` positions, so that both orders of two commits
+    find their way (ours).
 
-    `depth` counts guessed states, as a chain's does: a call has at most depth + 1 rows. The shape is
-    `psd_lib.decoding.graphs.order_swap`.
+    `depth` counts guessed states, as a chain's does: a call has at most depth + 1 rows. The shape
+    is `psd_lib.decoding.graphs.order_swap`.
 
     Example, depth 3, best positions 2, then 3, then 1, `_` masked::
 
@@ -97,7 +115,8 @@ class OrderSwap(BestTokens):
 class MixOrder(BestTokens):
     """SSD's mix-order tree (arXiv 2510.04147) of at most `depth` guessed states, reconstructed.
 
-    Each level takes one of the `width` best remaining positions; see `psd_lib.decoding.graphs.mix_order`.
+    Each level takes one of the `width` best remaining positions; see
+    `psd_lib.decoding.graphs.mix_order`.
     """
 
     depth: int = 7
@@ -105,8 +124,9 @@ class MixOrder(BestTokens):
     name: ClassVar[str] = "mix_order"
     fidelity: ClassVar[str] = "reconstructed"
     note: ClassVar[str] = (
-        "SSD publishes neither shape nor budget of its mix-order tree: ours takes one of the width best remaining positions "
-        "per level and keeps the depth cheapest states at 1 per level and 2 per position passed over."
+        "SSD publishes neither shape nor budget of its mix-order tree: ours takes one of the width"
+        " best remaining positions per level and keeps the depth cheapest states at 1 per level and"
+        " 2 per position passed over."
     )
 
     def __post_init__(self):

@@ -1,10 +1,11 @@
 """Transfer policies, the spatial axis: which masked positions does one reference step commit?
 
-A policy is a pure function of the window's scores and mask, vectorised over all leading dimensions; what it must remember
-from step to step lives in the object that its `begin` returns (`psd_lib.decoding.binding`). Every policy keeps three
-promises (tested for each one): it commits masked positions only, at least one of them wherever any is left, and breaks
-ties by the lowest position. To add one here, write a frozen dataclass in a file of this folder and list it in `POLICIES`;
-to add one in a notebook, decorate it with `psd_lib.decoding.register`.
+A policy is a pure function of the window's scores and mask, vectorised over all leading dimensions;
+what it must remember from step to step lives in the object that its `begin` returns
+(`psd_lib.decoding.binding`). Every policy keeps three promises (tested for each one): it commits
+masked positions only, at least one of them wherever any is left, and breaks ties by the lowest
+position. To add one here, write a frozen dataclass in a file of this folder and list it in
+`POLICIES`; to add one in a notebook, decorate it with `psd_lib.decoding.register`.
 """
 
 from psd_lib.decoding.policies.base import ByConfidence, Policy, best
@@ -19,10 +20,45 @@ from psd_lib.decoding.policies.wino import Wino
 
 POLICIES: dict[str, type] = {
     policy.name: policy
-    for policy in (TopK, Threshold, LocalLeap, LeftToRight, Factor, EntropyBound, Margin, Entropy, SdarDynamic, SdarStatic,
-                   SdarSequential, Hierarchy, Klass, Credit, Wino, Judged)
-}  # fmt: skip
+    for policy in (
+        TopK,
+        Threshold,
+        LocalLeap,
+        LeftToRight,
+        Factor,
+        EntropyBound,
+        Margin,
+        Entropy,
+        SdarDynamic,
+        SdarStatic,
+        SdarSequential,
+        Hierarchy,
+        Klass,
+        Credit,
+        Wino,
+        Judged,
+    )
+}
 
-__all__ = ["POLICIES", "ByConfidence", "Credit", "Entropy", "EntropyBound", "Factor", "Hierarchy", "Judged", "Klass",
-           "LeftToRight", "LocalLeap", "Margin", "Policy", "SdarDynamic", "SdarSequential", "SdarStatic", "Threshold",
-           "TopK", "Wino", "best"]  # fmt: skip
+__all__ = [
+    "POLICIES",
+    "ByConfidence",
+    "Credit",
+    "Entropy",
+    "EntropyBound",
+    "Factor",
+    "Hierarchy",
+    "Judged",
+    "Klass",
+    "LeftToRight",
+    "LocalLeap",
+    "Margin",
+    "Policy",
+    "SdarDynamic",
+    "SdarSequential",
+    "SdarStatic",
+    "Threshold",
+    "TopK",
+    "Wino",
+    "best",
+]

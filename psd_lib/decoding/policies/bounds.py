@@ -1,4 +1,6 @@
-"""Policies that bound the joint error of what they commit in one step: the factor rule and the entropy bound."""
+"""Policies that bound the joint error of what they commit in one step: the factor rule and the
+entropy bound.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ from psd_lib.decoding.scores import Scores, order
 
 @dataclass(frozen=True)
 class Factor(ByConfidence):
-    """Commit the n most confident positions as long as (n + 1) * (1 - their confidence) <= `factor` (Fast-dLLM).
+    """Commit the n most confident positions as long as (n + 1) * (1 - their confidence) <= `factor`
+    (Fast-dLLM).
 
-    Fast-dLLM, arXiv 2505.22618, Theorem 1: with every selected confidence above 1 - e and (n + 1) e <= 1, the product of
-    the marginals' argmaxes is the joint's. The j-th best (j >= 2) needs confidence >= 1 - factor / (j + 1), a bound that
-    rises with j while confidences fall, so the committed positions are a prefix of the ranking; the first always passes.
-    Public codes disagree in corner cases (the official loop also takes the last candidate when it alone fails); this is
+    Fast-dLLM, arXiv 2505.22618, Theorem 1: with every selected confidence above 1 - e and (n + 1) e
+    <= 1, the product of the marginals' argmaxes is the joint's. The j-th best (j >= 2) needs
+    confidence >= 1 - factor / (j + 1), a bound that rises with j while confidences fall, so the
+    committed positions are a prefix of the ranking; the first always passes. Public codes disagree
+    in corner cases (the official loop also takes the last candidate when it alone fails); this is
     the strict rule.
 
     Example, factor 1 (bounds of ranks 2, 3, 4: .667, .75, .8)::
@@ -49,11 +53,13 @@ class Factor(ByConfidence):
 
 @dataclass(frozen=True)
 class EntropyBound(ByEntropy):
-    """Commit the longest prefix by ascending entropy whose sum without its largest stays <= `bound` nats (EB-Sampler).
+    """Commit the longest prefix by ascending entropy whose sum without its largest stays <= `bound`
+    nats (EB-Sampler).
 
-    EB-Sampler, arXiv 2505.24857, in sglang's form: ordered by entropy, the sum without the largest is the sum of all that
-    come before the last, so a position is committed when the entropies of the better ones sum to at most `bound`. Other
-    codes include the candidate in the sum, which is one term stricter.
+    EB-Sampler, arXiv 2505.24857, in sglang's form: ordered by entropy, the sum without the largest
+    is the sum of all that come before the last, so a position is committed when the entropies of
+    the better ones sum to at most `bound`. Other codes include the candidate in the sum, which is
+    one term stricter.
 
     Example, bound 0.15 (sums before each, first row: .16, 0, .05, .46)::
 

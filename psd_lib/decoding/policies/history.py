@@ -1,7 +1,9 @@
-"""Policies that remember earlier steps of the block: KLASS (is the distribution steady?) and Credit (who keeps winning?).
+"""Policies that remember earlier steps of the block: KLASS (is the distribution steady?) and Credit
+(who keeps winning?).
 
-Their memory belongs to one batch and lives in the object that `begin` returns; the frozen dataclass only describes the
-rule, and without a memory it decides as at a block's first step. Drafts would skip steps of the history and are refused.
+Their memory belongs to one batch and lives in the object that `begin` returns; the frozen dataclass
+only describes the rule, and without a memory it decides as at a block's first step. Drafts would
+skip steps of the history and are refused.
 """
 
 from __future__ import annotations
@@ -20,14 +22,16 @@ from psd_lib.decoding.scores import Scores, argmax_lowest
 
 @dataclass(frozen=True)
 class Klass(ByConfidence):
-    """Commit positions that are confident *and* whose distribution has stopped moving (KLASS, arXiv 2511.05664, its code).
+    """Commit positions that are confident *and* whose distribution has stopped moving (KLASS, arXiv
+    2511.05664, its code).
 
-    A position is ready when its confidence is above `threshold` and its last `steps` values of KL(now || one step earlier)
-    are all below `divergence` nats; before there are that many in the block, none is ready. The ready positions are
-    committed, or the best one when there is none. Defaults: the authors' for LLaDA on GSM8K. Strictly above and below, as
-    in the source.
+    A position is ready when its confidence is above `threshold` and its last `steps` values of
+    KL(now || one step earlier) are all below `divergence` nats; before there are that many in the
+    block, none is ready. The ready positions are committed, or the best one when there is none.
+    Defaults: the authors' for LLaDA on GSM8K. Strictly above and below, as in the source.
 
-    Example, threshold 0.6, divergence 0.015, steps 1, every distribution as one step earlier but the marked ones (*)::
+    Example, threshold 0.6, divergence 0.015, steps 1, every distribution as one step earlier but
+    the marked ones (*)::
 
         confidence  [[.7, .8*, .5, .9], [.1, .4, .3, .8*]]
         masked      [[ 1,  1,   1,  0], [ 1,  1,  1,  1 ]]
@@ -38,7 +42,10 @@ class Klass(ByConfidence):
     divergence: float = 0.015
     steps: int = 2
     name: ClassVar[str] = "klass"
-    no_drafts: ClassVar[str] = "it compares each step's distributions with those of the steps before, which drafts would skip"
+    no_drafts: ClassVar[str] = (
+        "it compares each step's distributions with those of the steps before, which drafts would"
+        " skip"
+    )
 
     def __post_init__(self):
         probability("threshold", self.threshold)
@@ -60,7 +67,9 @@ class Klass(ByConfidence):
 
 
 class KlassHistory(ByConfidence):
-    """`Klass` at work on S sequences: the last distribution `[S, W, V]` and the last divergences `[S, W, steps]`."""
+    """`Klass` at work on S sequences: the last distribution `[S, W, V]` and the last divergences
+    `[S, W, steps]`.
+    """
 
     def __init__(self, rule: Klass, sequences: int, width: int):
         self.rule, self.name = rule, rule.name
@@ -76,7 +85,9 @@ class KlassHistory(ByConfidence):
             self.divergences = now.new_full((*self.shape, self.rule.steps), float("inf"))
         earlier = self.earlier[sequence, offset]
         unknown = fresh | (earlier.sum(-1) == 0)
-        ratio = (now.clamp(min=1e-30).log() - earlier.clamp(min=1e-30).log()).masked_fill(now == 0, 0.0)
+        ratio = (now.clamp(min=1e-30).log() - earlier.clamp(min=1e-30).log()).masked_fill(
+            now == 0, 0.0
+        )
         moved = (now * ratio).sum(-1).masked_fill(unknown, float("inf"))
         past = self.divergences[sequence, offset].masked_fill(unknown[:, None], float("inf"))
         self.divergences[sequence, offset] = torch.cat([past[:, 1:], moved[:, None]], -1)
@@ -92,14 +103,15 @@ class KlassHistory(ByConfidence):
 
 @dataclass(frozen=True)
 class Credit(Threshold):
-    """Threshold decoding on logits that credit tokens for having been the best before (Credit, arXiv 2510.06133).
+    """Threshold decoding on logits that credit tokens for having been the best before (Credit,
+    arXiv 2510.06133).
 
-    Rule as in dInfer's code. Every position of the block keeps a credit C per token. A step multiplies C by `decay`, adds
-    confidence ** `power` to the best token's, and decides on logits + `weight` * log(1 + C), which changes both the
-    proposed token and its confidence.
+    Rule as in dInfer's code. Every position of the block keeps a credit C per token. A step
+    multiplies C by `decay`, adds confidence ** `power` to the best token's, and decides on logits +
+    `weight` * log(1 + C), which changes both the proposed token and its confidence.
 
-    Example, weight 0.7, power 0.2: a token with confidence 0.5 in a block's first two steps has the credit 0.87, then
-    0.8 * 0.87 + 0.87 = 1.57, and its logit is raised by 0.66.
+    Example, weight 0.7, power 0.2: a token with confidence 0.5 in a block's first two steps has the
+    credit 0.87, then 0.8 * 0.87 + 0.87 = 1.57, and its logit is raised by 0.66.
     """
 
     weight: float = 0.7

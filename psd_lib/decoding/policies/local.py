@@ -1,4 +1,6 @@
-"""Policies that look at where positions lie: near a confident one (LocalLeap), or in which stretch of masks (hierarchy)."""
+"""Policies that look at where positions lie: near a confident one (LocalLeap), or in which stretch
+of masks (hierarchy).
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ from psd_lib.decoding.scores import Scores
 
 @dataclass(frozen=True)
 class LocalLeap(ByConfidence):
-    """Relax the threshold next to confident positions (LocalLeap, arXiv 2510.07081; rule as in its public script).
+    """Relax the threshold next to confident positions (LocalLeap, arXiv 2510.07081; rule as in its
+    public script).
 
-    Anchors are the positions that are masked now and have confidence >= `threshold`. Within `radius` of an anchor
-    positions are committed at >= `relaxed_threshold`, elsewhere at >= `threshold`; the best one is committed always.
+    Anchors are the positions that are masked now and have confidence >= `threshold`. Within
+    `radius` of an anchor positions are committed at >= `relaxed_threshold`, elsewhere at >=
+    `threshold`; the best one is committed always.
 
     Example, radius 1, thresholds 0.9 / 0.75::
 
@@ -55,11 +59,13 @@ class LocalLeap(ByConfidence):
 
 @dataclass(frozen=True)
 class Hierarchy(ByConfidence):
-    """Commit one position in every stretch of masks, so that stretches halve (hierarchical decoding of dInfer, its code).
+    """Commit one position in every stretch of masks, so that stretches halve (hierarchical decoding
+    of dInfer, its code).
 
-    A run is a maximal stretch of neighbouring masked positions. Of each run the most confident position is committed when
-    its confidence is above `relaxed_threshold` (ties: lowest position); so is every position above `threshold`, and the
-    best one of the window always. Strictly above, as in the source.
+    A run is a maximal stretch of neighbouring masked positions. Of each run the most confident
+    position is committed when its confidence is above `relaxed_threshold` (ties: lowest position);
+    so is every position above `threshold`, and the best one of the window always. Strictly above,
+    as in the source.
 
     Example, thresholds 0.9 / 0.4 (runs of the first row: 0-1 and 3; of the second: 1-3)::
 
@@ -79,7 +85,9 @@ class Hierarchy(ByConfidence):
     def select(self, scores: Scores, masked: Tensor) -> Tensor:
         """The best of each run, everything confident, and the best position."""
         sure = (scores.confidence > self.threshold) & masked
-        leader = first_of_run(scores.confidence, masked) & (scores.confidence > self.relaxed_threshold)
+        leader = first_of_run(scores.confidence, masked) & (
+            scores.confidence > self.relaxed_threshold
+        )
         return sure | leader | best(scores.confidence, masked)
 
     @property
@@ -89,13 +97,19 @@ class Hierarchy(ByConfidence):
 
 
 def first_of_run(values: Tensor, masked: Tensor) -> Tensor:
-    """The best position of each maximal stretch of masked positions, bool `[..., W]`; ties: lowest position."""
+    """The best position of each maximal stretch of masked positions, bool `[..., W]`; ties: lowest
+    position.
+    """
     position = torch.arange(masked.shape[-1], device=masked.device)
     starts = masked & ~F.pad(masked, (1, 0))[..., :-1]
-    run = starts.cumsum(-1)  # 0 before the first run; unmasked positions carry the run on their left, but never lead it
+    run = starts.cumsum(
+        -1
+    )  # 0 before the first run; unmasked positions carry the run on their left, but never lead it
     floor = torch.full_like(values, float("-inf"))
     floor = F.pad(floor, (0, 1))
-    top = floor.scatter_reduce(-1, run, values.masked_fill(~masked, float("-inf")), "amax").gather(-1, run)
+    top = floor.scatter_reduce(-1, run, values.masked_fill(~masked, float("-inf")), "amax").gather(
+        -1, run
+    )
     leads = masked & (values == top)
     last = torch.full(floor.shape, masked.shape[-1], device=masked.device)
     where = torch.where(leads, position, masked.shape[-1])

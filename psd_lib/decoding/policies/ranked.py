@@ -15,7 +15,8 @@ from psd_lib.decoding.scores import Scores, order
 
 @dataclass(frozen=True)
 class TopK(ByConfidence):
-    """Commit the `k` most confident masked positions; `k` = 1 is the greedy reference of all papers.
+    """Commit the `k` most confident masked positions; `k` = 1 is the greedy reference of all
+    papers.
 
     Example, k = 2::
 
@@ -42,7 +43,8 @@ class TopK(ByConfidence):
 
 @dataclass(frozen=True)
 class LeftToRight:
-    """Commit the first `k` masked positions, whatever the model says: an order that does not depend on the scores.
+    """Commit the first `k` masked positions, whatever the model says: an order that does not depend
+    on the scores.
 
     Example, k = 2::
 
@@ -63,7 +65,11 @@ class LeftToRight:
     def priority(self, scores: Scores) -> Tensor:
         """Left before right."""
         width = scores.confidence.shape[-1]
-        return -torch.arange(width, device=scores.confidence.device).float().expand_as(scores.confidence)
+        return (
+            -torch.arange(width, device=scores.confidence.device)
+            .float()
+            .expand_as(scores.confidence)
+        )
 
     @property
     def label(self) -> str:

@@ -1,4 +1,6 @@
-"""The three remasking rules of SDAR: a quota of positions a step, taken by confidence, by threshold or from the left."""
+"""The three remasking rules of SDAR: a quota of positions a step, taken by confidence, by threshold
+or from the left.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,13 @@ from psd_lib.decoding.scores import Scores, order
 
 
 def quota(masked: Tensor, steps: int | None) -> Tensor:
-    """How many positions the step commits that has `masked` `[..., W]` left of a block of W, int64 `[..., 1]`.
+    """How many positions the step commits that has `masked` `[..., W]` left of a block of W, int64
+    `[..., 1]`.
 
-    W is split over `steps` as evenly as possible, the remainder going to the first steps; None is one step per position.
-    SDAR counts steps; we read the step off the number of decided positions, so that the rule depends on the state alone
-    and can be replayed. Both are the same where every step commits its quota.
+    W is split over `steps` as evenly as possible, the remainder going to the first steps; None is
+    one step per position. SDAR counts steps; we read the step off the number of decided positions,
+    so that the rule depends on the state alone and can be replayed. Both are the same where every
+    step commits its quota.
 
     Example, W 4, steps 3, quotas 2 1 1::
 
@@ -36,7 +40,8 @@ def quota(masked: Tensor, steps: int | None) -> Tensor:
 
 @dataclass(frozen=True)
 class SdarStatic(ByConfidence):
-    """Commit the quota's most confident masked positions (SDAR `low_confidence_static`, code of JetAstra/SDAR).
+    """Commit the quota's most confident masked positions (SDAR `low_confidence_static`, code of
+    JetAstra/SDAR).
 
     `steps` denoising steps a block, None for one position a step; see `quota`.
 
@@ -66,11 +71,12 @@ class SdarStatic(ByConfidence):
 
 @dataclass(frozen=True)
 class SdarDynamic(ByConfidence):
-    """Commit what is above `threshold` if that fills the quota, else the quota's best (SDAR `low_confidence_dynamic`).
+    """Commit what is above `threshold` if that fills the quota, else the quota's best (SDAR
+    `low_confidence_dynamic`).
 
-    Code of JetAstra/SDAR; strictly above, as there, so that threshold 1 is the static rule. With one position a step it
-    is also the default of the vLLM plug-in and of sglang for LLaDA2. JetEngine's vectorised path falls back to the
-    leftmost positions instead of the best.
+    Code of JetAstra/SDAR; strictly above, as there, so that threshold 1 is the static rule. With
+    one position a step it is also the default of the vLLM plug-in and of sglang for LLaDA2.
+    JetEngine's vectorised path falls back to the leftmost positions instead of the best.
 
     Example, threshold 0.9, steps 2 (quota 2)::
 

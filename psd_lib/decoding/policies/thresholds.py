@@ -1,4 +1,6 @@
-"""Policies that take every position that is good enough, by confidence, margin or entropy, and the best one always."""
+"""Policies that take every position that is good enough, by confidence, margin or entropy, and the
+best one always.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from psd_lib.errors import UserError
 
 @dataclass(frozen=True)
 class Threshold(ByConfidence):
-    """Commit every masked position with confidence >= `threshold`, and the best one always (Fast-dLLM, arXiv 2505.22618).
+    """Commit every masked position with confidence >= `threshold`, and the best one always
+    (Fast-dLLM, arXiv 2505.22618).
 
     Example, threshold 0.9::
 
@@ -43,10 +46,11 @@ class Threshold(ByConfidence):
 
 @dataclass(frozen=True)
 class Margin:
-    """Commit every masked position whose two best tokens are `threshold` apart in probability, and the best one always.
+    """Commit every masked position whose two best tokens are `threshold` apart in probability, and
+    the best one always.
 
-    The threshold rule of Fast-dLLM with the margin p(1st) - p(2nd) as its score, as Dream's `topk_margin` ranks by. No
-    default is published for it; 0.8 is ours.
+    The threshold rule of Fast-dLLM with the margin p(1st) - p(2nd) as its score, as Dream's
+    `topk_margin` ranks by. No default is published for it; 0.8 is ours.
 
     Example, threshold 0.8::
 
@@ -88,7 +92,8 @@ class ByEntropy:
 
 @dataclass(frozen=True)
 class Entropy(ByEntropy):
-    """Commit every masked position with entropy <= `most` nats, and the most certain one always (d3LLM, dParallel: code).
+    """Commit every masked position with entropy <= `most` nats, and the most certain one always
+    (d3LLM, dParallel: code).
 
     Example, most 0.5::
 

@@ -1,4 +1,6 @@
-"""WINO: commit boldly, look again with the token hidden, and take back what the model would not repeat."""
+"""WINO: commit boldly, look again with the token hidden, and take back what the model would not
+repeat.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,16 @@ from psd_lib.errors import UserError
 
 @dataclass(frozen=True)
 class Wino(ByConfidence):
-    """Commit above `threshold`, and mask again what the model doubts when it cannot see it (WINO, arXiv 2507.18578, code).
+    """Commit above `threshold`, and mask again what the model doubts when it cannot see it (WINO,
+    arXiv 2507.18578, code).
 
-    Wide in: positions with confidence above `threshold`, the best one always, at most 0.7 times what is masked, but no
-    fewer than 5 and no more than 20. Narrow out: a block of masks behind the canvas shares the positions of the current
-    block; each of them sees everything but its own twin, so it says what the model thinks of a decided token given all
-    others. When a step commits more than one position, earlier commits of the block whose token gets a probability below
-    `keep` there are masked again, the lowest first, always fewer than the step before committed, so that decoding ends.
-    Strictly above, as in the source. Every call runs a block more of query tokens.
+    Wide in: positions with confidence above `threshold`, the best one always, at most 0.7 times
+    what is masked, but no fewer than 5 and no more than 20. Narrow out: a block of masks behind the
+    canvas shares the positions of the current block; each of them sees everything but its own twin,
+    so it says what the model thinks of a decided token given all others. When a step commits more
+    than one position, earlier commits of the block whose token gets a probability below `keep`
+    there are masked again, the lowest first, always fewer than the step before committed, so that
+    decoding ends. Strictly above, as in the source. Every call runs a block more of query tokens.
 
     Example, threshold 0.6, keep 0.9, `_` masked; the step before committed 3::
 
@@ -42,7 +46,9 @@ class Wino(ByConfidence):
     most: int = 20
     name: ClassVar[str] = "wino"
     no_stop: ClassVar[str] = "it may take back what the rule has just filled in"
-    no_drafts: ClassVar[str] = "it takes commits back, so that a later state does not contain an earlier one"
+    no_drafts: ClassVar[str] = (
+        "it takes commits back, so that a later state does not contain an earlier one"
+    )
 
     def __post_init__(self):
         probability("threshold", self.threshold)
@@ -59,11 +65,16 @@ class Wino(ByConfidence):
     def begin(self, loop) -> WinoReview:
         """With the shadow block in every call. Raises UserError where that is impossible."""
         if loop.config.cache.name != "none":
-            raise refuse_cache(self.name, loop.config.cache.name, "commits that may be taken back must not be stored")
+            raise refuse_cache(
+                self.name,
+                loop.config.cache.name,
+                "commits that may be taken back must not be stored",
+            )
         if loop.denoiser.shift:
             raise UserError(
-                "policy 'wino' does not fit this model: its predictions are shifted, so the output that would review a token "
-                "sees that token; use a model without shift, such as LLaDA's or SDAR's, or another policy."
+                "policy 'wino' does not fit this model: its predictions are shifted, so the output"
+                " that would review a token sees that token; use a model without shift, such as"
+                " LLaDA's or SDAR's, or another policy."
             )
         return WinoReview(self, loop)
 
@@ -74,7 +85,9 @@ class Wino(ByConfidence):
 
 
 class WinoReview(ByConfidence):
-    """`Wino` at work: `hidden` `[S, W]` is each window token's probability in its twin, `taken` `[S]` the last commit."""
+    """`Wino` at work: `hidden` `[S, W]` is each window token's probability in its twin, `taken`
+    `[S]` the last commit.
+    """
 
     def __init__(self, rule: Wino, loop):
         self.rule, self.name, self.loop = rule, rule.name, loop
@@ -115,17 +128,23 @@ class ShadowForward(FullForward):
         extra = self.canvas.width * self.loop.asked
         return Answer(answer.logits, answer.query + extra, answer.key + extra)
 
-    def logits(self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    def logits(
+        self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor
+    ) -> Tensor:
         """Logits of what was asked; the twins' opinions of the decided tokens go to the review."""
         canvas, width = self.canvas, self.canvas.width
-        sequence, complete = to_device(ids.device, self.loop.asked.nonzero()[:, 0], self.complete[self.loop.asked])
+        sequence, complete = to_device(
+            ids.device, self.loop.asked.nonzero()[:, 0], self.complete[self.loop.asked]
+        )
         twin = canvas.columns()[sequence] + width * complete[:, None]
         seen = shadow_visible(visible, twin, canvas.end)
         wide = torch.cat([ids, torch.full_like(twin, canvas.mask_id)], 1)
         places = torch.cat([positions, twin - canvas.pad[sequence, None]], 1)
         rows = torch.arange(len(sequence), device=ids.device).repeat_interleave(width)
         shadow = (ids.shape[1] + torch.arange(width, device=ids.device)).repeat(len(sequence))
-        found = self.model.logits(wide, places, seen, torch.cat([row, rows]), torch.cat([column, shadow]))
+        found = self.model.logits(
+            wide, places, seen, torch.cat([row, rows]), torch.cat([column, shadow])
+        )
         asked, hidden = found[: len(row)], found[len(row) :]
         hidden = ban(hidden, canvas.mask_id, self.model.vocab_size).softmax(-1)
         standing = self.tokens[sequence].flatten()[:, None]
@@ -136,8 +155,9 @@ class ShadowForward(FullForward):
 def shadow_visible(visible: Tensor, twin: Tensor, end: int) -> Tensor:
     """`visible` `[R, 1, C, C]` with W shadow queries and keys behind it, `[R, 1, C + W, C + W]`.
 
-    `twin` `[R, W]` are the columns that the shadows stand for; those from `end` on do not exist. Nobody but the shadows
-    sees the shadows; a shadow sees what its twin sees, without its twin, and all shadows.
+    `twin` `[R, W]` are the columns that the shadows stand for; those from `end` on do not exist.
+    Nobody but the shadows sees the shadows; a shadow sees what its twin sees, without its twin, and
+    all shadows.
 
     Example, C 3, twins 1 and 2, everything visible, query rows from the top::
 

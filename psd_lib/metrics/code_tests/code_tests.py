@@ -1,6 +1,8 @@
-"""Programs run with their tests in the sandbox: predictions are completions, references JSON objects.
+"""Programs run with their tests in the sandbox: predictions are completions, references JSON
+objects.
 
-A reference has the keys prompt, entry_point and test (as HumanEval), or tests (a list of asserts) and imports (as MBPP).
+A reference has the keys prompt, entry_point and test (as HumanEval), or tests (a list of asserts)
+and imports (as MBPP).
 """
 
 import json
@@ -14,7 +16,9 @@ from psd_lib.tasks.base import Example
 from psd_lib.tasks.benchmarks import humaneval, mbpp, programs
 from psd_lib.tasks.benchmarks.postprocess import POSTPROCESS
 
-_TEXTS = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
+_TEXTS = datasets.Features(
+    {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+)
 
 
 def _tests(example):
@@ -26,8 +30,13 @@ def _read(text):
         meta = json.loads(text)
     except ValueError:
         meta = None
-    if not isinstance(meta, dict) or not ({"prompt", "entry_point", "test"} <= set(meta) or {"tests", "imports"} <= set(meta)):
-        raise UserError("A reference of code_tests must be a JSON object with prompt, entry_point and test, or with tests and imports.")
+    if not isinstance(meta, dict) or not (
+        {"prompt", "entry_point", "test"} <= set(meta) or {"tests", "imports"} <= set(meta)
+    ):
+        raise UserError(
+            "A reference of code_tests must be a JSON object with prompt, entry_point and test, or"
+            " with tests and imports."
+        )
     return Example("", "", "", meta)
 
 
@@ -35,11 +44,20 @@ class CodeTests(evaluate.Metric):
     """pass@1 of one completion an item, after the post-processing of that name."""
 
     def _info(self):
-        return evaluate.MetricInfo(description=__doc__, citation="arXiv 2107.03374", features=_TEXTS,
-                                   inputs_description=str(list(POSTPROCESS)))  # fmt: skip
+        return evaluate.MetricInfo(
+            description=__doc__,
+            citation="arXiv 2107.03374",
+            features=_TEXTS,
+            inputs_description=str(list(POSTPROCESS)),
+        )
 
     def _compute(self, predictions, references, postprocess="as-is-1", timeout=10.0, workers=2):
         if postprocess not in POSTPROCESS:
-            raise UserError(f"Unknown post-processing {postprocess!r}: use one of {', '.join(POSTPROCESS)}.")
-        pairs = [(text, _read(reference)) for text, reference in zip(predictions, references, strict=True)]
+            raise UserError(
+                f"Unknown post-processing {postprocess!r}: use one of {', '.join(POSTPROCESS)}."
+            )
+        pairs = [
+            (text, _read(reference))
+            for text, reference in zip(predictions, references, strict=True)
+        ]
         return summarise(programs.judge(pairs, postprocess, timeout, workers, _tests))

@@ -1,4 +1,6 @@
-"""Final numbers of word problems: predictions are answers as generated, references the gold numbers."""
+"""Final numbers of word problems: predictions are answers as generated, references the gold
+numbers.
+"""
 
 import datasets
 import evaluate
@@ -8,18 +10,26 @@ from psd_lib.metrics.summary import summarise
 from psd_lib.tasks.benchmarks.extraction import EXTRACTORS
 from psd_lib.tasks.benchmarks.gsm8k import score
 
-_TEXTS = datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")})
+_TEXTS = datasets.Features(
+    {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+)
 
 
 class Gsm8kAnswer(evaluate.Metric):
     """Accuracy by the extractor `headline`, all extractors side by side."""
 
     def _info(self):
-        return evaluate.MetricInfo(description=__doc__, citation="arXiv 2110.14168", features=_TEXTS,
-                                   inputs_description=str(list(EXTRACTORS)))  # fmt: skip
+        return evaluate.MetricInfo(
+            description=__doc__,
+            citation="arXiv 2110.14168",
+            features=_TEXTS,
+            inputs_description=str(list(EXTRACTORS)),
+        )
 
     def _compute(self, predictions, references, headline="flexible"):
         if headline not in EXTRACTORS:
             raise UserError(f"Unknown extractor {headline!r}: use one of {', '.join(EXTRACTORS)}.")
         golds = [gold.rpartition("#### ")[2].strip() for gold in references]
-        return summarise([score(text, gold, headline) for text, gold in zip(predictions, golds, strict=True)])
+        return summarise(
+            [score(text, gold, headline) for text, gold in zip(predictions, golds, strict=True)]
+        )

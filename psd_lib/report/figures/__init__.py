@@ -1,7 +1,8 @@
-"""Figures of the project: each function draws one and returns a `Plot`, which saves and shows itself.
+"""Figures of the project: each function draws one and returns a `Plot`, which saves and shows
+itself.
 
-`calibration_figure` and `learning_curve_figure` are for model cards: they take plain data and return a bare figure, which
-`write` saves.
+`calibration_figure` and `learning_curve_figure` are for model cards: they take plain data and
+return a bare figure, which `write` saves.
 """
 
 from psd_lib.report.figures.calibration import calibration_figure
@@ -13,4 +14,19 @@ from psd_lib.report.figures.steps import stages, survival
 from psd_lib.report.figures.style import Plot, write
 from psd_lib.report.figures.tradeoff import ledger, pareto, points
 
-__all__ = ["Plot", "calibration_figure", "contrast", "heatmap", "learning_curve_figure", "ledger", "pareto", "points", "precision", "reliability", "stages", "strips", "survival", "write"]  # fmt: skip
+__all__ = [
+    "Plot",
+    "calibration_figure",
+    "contrast",
+    "heatmap",
+    "learning_curve_figure",
+    "ledger",
+    "pareto",
+    "points",
+    "precision",
+    "reliability",
+    "stages",
+    "strips",
+    "survival",
+    "write",
+]

@@ -16,12 +16,12 @@ from psd_lib.report.figures.style import RC, panels
 def learning_curve_figure(log: Sequence[dict[str, Any]], title: str) -> Figure:
     """Draws the training loss against row tokens, one line per stage.
 
-    Losses of different stages are on different scales: the objective and the masked share differ. Save it with
-    `figures.write(figure, path)`.
+    Losses of different stages are on different scales: the objective and the masked share differ.
+    Save it with `figures.write(figure, path)`.
 
     Args:
-        log: records with `stage`, `tokens` and `loss` (mean since the record before), in the order of training.
-        title: shown above the panel.
+        log: records with `stage`, `tokens` and `loss` (mean since the record before), in the order
+        of training. title: shown above the panel.
 
     Raises:
         UserError: no record at all.

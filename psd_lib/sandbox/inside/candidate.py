@@ -1,6 +1,7 @@
 """The process that runs the generated code and answers questions about it with plain data.
 
-Nothing here is trusted once the code has run: whatever it does to this process, it can only change what is answered.
+Nothing here is trusted once the code has run: whatever it does to this process, it can only change
+what is answered.
 """
 
 from __future__ import annotations
@@ -43,7 +44,13 @@ class Objects:
         if number is None:
             number = self.numbers[id(value)] = len(self.kept)
             self.kept.append(value)
-        kind = "iterator" if hasattr(type(value), "__next__") else "callable" if callable(value) else "object"
+        kind = (
+            "iterator"
+            if hasattr(type(value), "__next__")
+            else "callable"
+            if callable(value)
+            else "object"
+        )
         return {"handle": [number, kind, plain.clean(type(value).__name__)]}
 
     def find(self, number: Any) -> Any:
@@ -79,7 +86,11 @@ def _answer(question: dict, names: dict[str, Any], objects: Objects) -> dict:
     what = question["do"]
     if what == "name":
         name = question["name"]
-        return {"value": plain.encode(names[name], objects.hide)} if name in names else {"missing": True}
+        return (
+            {"value": plain.encode(names[name], objects.hide)}
+            if name in names
+            else {"missing": True}
+        )
     thing = objects.find(question["on"])
     if what == "next":
         return _items(thing, question["count"], objects)
@@ -102,7 +113,9 @@ def _answer(question: dict, names: dict[str, Any], objects: Objects) -> dict:
 
 
 def _items(iterator: Any, count: int, objects: Objects) -> dict:
-    """The next items of an iterator, at most `count`, and whether it has ended or failed after them."""
+    """The next items of an iterator, at most `count`, and whether it has ended or failed after
+    them.
+    """
     items = []
     try:
         for _ in range(count):
@@ -115,8 +128,12 @@ def _items(iterator: Any, count: int, objects: Objects) -> dict:
 
 
 def _describe(error: BaseException) -> list:
-    """An exception as data: its name, the nearest built-in class, its text, and whether the sandbox refused something."""
+    """An exception as data: its name, the nearest built-in class, its text, and whether the sandbox
+    refused something.
+    """
     kind = type(error)
-    known = next((base.__name__ for base in kind.__mro__ if base.__module__ == "builtins"), "Exception")
+    known = next(
+        (base.__name__ for base in kind.__mro__ if base.__module__ == "builtins"), "Exception"
+    )
     refused = isinstance(error, OSError) and error.errno in REFUSALS
     return [plain.clean(kind.__name__), known, plain.clean(error), refused]

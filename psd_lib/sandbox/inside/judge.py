@@ -1,4 +1,6 @@
-"""The process that holds tests, expected values and nonce, runs the tests against stand-ins and writes the verdict."""
+"""The process that holds tests, expected values and nonce, runs the tests against stand-ins and
+writes the verdict.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ Outcome = tuple[str, str]
 class Judge:
     """Runs one check after the fork.
 
-    child: process of the candidate; answers, questions: pipe ends; verdict: where the one frame of the verdict goes;
-    cpu: the candidate's limit in seconds.
+    child: process of the candidate; answers, questions: pipe ends; verdict: where the one frame of
+    the verdict goes; cpu: the candidate's limit in seconds.
     """
 
     def __init__(self, child: int, answers: int, questions: int, verdict: int, cpu: int) -> None:
@@ -44,10 +46,16 @@ class Judge:
         self._await_child()
         if self.usage is not None and status == "fail" and self._out_of_cpu():
             status, reason = "timeout", "cpu"
-        plain.send(self.verdict, {
-            "nonce": tests["nonce"], "status": status, "reason": plain.clean(reason),
-            "cpu": self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0,
-            "memory": self.usage.ru_maxrss * 1024 if self.usage else None})
+        plain.send(
+            self.verdict,
+            {
+                "nonce": tests["nonce"],
+                "status": status,
+                "reason": plain.clean(reason),
+                "cpu": self.usage.ru_utime + self.usage.ru_stime if self.usage else 0.0,
+                "memory": self.usage.ru_maxrss * 1024 if self.usage else None,
+            },
+        )
         os._exit(0)
 
     def _decide(self, tests: dict) -> Outcome:
@@ -80,7 +88,9 @@ class Judge:
         if tests["check"]:
             defined, value = self.channel.name(tests["check"])
             if not defined:
-                raise self.channel.exception(["NameError", "NameError", f"name '{tests['check']}' is not defined", False])
+                raise self.channel.exception(
+                    ["NameError", "NameError", f"name '{tests['check']}' is not defined", False]
+                )
             scope[tests["check"]] = value
             exec(compile(tests["source"], "tests", "exec", dont_inherit=True), scope)
             scope["check"](value)
@@ -116,12 +126,16 @@ class Judge:
         return f"exit {os.WEXITSTATUS(self.status)}"
 
     def _out_of_cpu(self) -> bool:
-        """Whether the candidate was killed at its limit: the kernel acts within a few milliseconds of it."""
+        """Whether the candidate was killed at its limit: the kernel acts within a few milliseconds
+        of it.
+        """
         used = self.usage.ru_utime + self.usage.ru_stime
         return self.status is not None and os.WIFSIGNALED(self.status) and used >= self.cpu - 0.1
 
     def _await_child(self) -> None:
-        """Closes the pipe, which ends an honest candidate, and waits for it a little; the host ends the others."""
+        """Closes the pipe, which ends an honest candidate, and waits for it a little; the host ends
+        the others.
+        """
         if self.waited:
             return
         self.waited = True

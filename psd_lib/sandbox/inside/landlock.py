@@ -1,7 +1,9 @@
-"""Landlock: takes every right on files from this process except reading some, and TCP and signals where the kernel can.
+"""Landlock: takes every right on files from this process except reading some, and TCP and signals
+where the kernel can.
 
-Numbers and structures are those of landlock(7); versions of its interface ("ABI") add rights. What no version covers
-(metadata of files, UDP) is refused by the system call filter or stays visible (names and sizes of files).
+Numbers and structures are those of landlock(7); versions of its interface ("ABI") add rights. What
+no version covers (metadata of files, UDP) is refused by the system call filter or stays visible
+(names and sizes of files).
 """
 
 from __future__ import annotations
@@ -31,13 +33,17 @@ def version() -> int:
 
 
 def restrict(readable: list[str]) -> None:
-    """From now on this process reads files below `readable` and a few devices, and touches no other file; OSError if it cannot."""
+    """From now on this process reads files below `readable` and a few devices, and touches no other
+    file; OSError if it cannot.
+    """
     abi = version()
     handled = (1 << RIGHTS[min(abi, max(RIGHTS))]) - 1
     # TCP bind and connect from version 4; abstract unix sockets and signals from version 6.
     attributes = struct.pack("QQQ", handled, 0b11 if abi >= 4 else 0, 0b11 if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    rules = _call(CREATE_RULESET, ctypes.c_char_p(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    rules = _call(
+        CREATE_RULESET, ctypes.c_char_p(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0)
+    )
     for path in readable:
         _allow(rules, path, READ_FILE | (READ_DIR if os.path.isdir(path) else 0))
     for path in DEVICES:
@@ -56,6 +62,12 @@ def _allow(rules: int, path: str, rights: int) -> None:
         return
     try:
         rule = struct.pack("=Qi", rights, place)
-        _call(ADD_RULE, ctypes.c_int(rules), ctypes.c_int(1), ctypes.c_char_p(rule), ctypes.c_uint32(0))
+        _call(
+            ADD_RULE,
+            ctypes.c_int(rules),
+            ctypes.c_int(1),
+            ctypes.c_char_p(rule),
+            ctypes.c_uint32(0),
+        )
     finally:
         os.close(place)

@@ -1,11 +1,13 @@
 """Plain data between judge and candidate: what crosses the pipe, and how.
 
-A frame is four bytes of length and ASCII JSON. Lists are JSON lists, other kinds are objects with one tag:
+A frame is four bytes of length and ASCII JSON. Lists are JSON lists, other kinds are objects with
+one tag:
 
     [1, (2, 3), {"a": {4}}]   ->   [1, {"tuple": [2, 3]}, {"dict": [["a", {"set": [4]}]]}]
 
-Only the base types of the language cross. An object of a subclass is rebuilt from the content of its base type, so
-that nothing it overrides (an `__eq__` that is always true) comes along; any other object becomes a numbered handle.
+Only the base types of the language cross. An object of a subclass is rebuilt from the content of
+its base type, so that nothing it overrides (an `__eq__` that is always true) comes along; any other
+object becomes a numbered handle.
 """
 
 from __future__ import annotations
@@ -24,8 +26,27 @@ DEEPEST = 150
 LONGEST_TEXT = 400
 LARGEST_NUMBER = 2**63
 LONGEST_DECIMAL = 20_000
-TYPES = {kind.__name__: kind for kind in (
-    bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, range, object, type, type(None))}
+TYPES = {
+    kind.__name__: kind
+    for kind in (
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        bytearray,
+        list,
+        tuple,
+        dict,
+        set,
+        frozenset,
+        range,
+        object,
+        type,
+        type(None),
+    )
+}
 CONSTANTS = {"...": ..., "NotImplemented": NotImplemented}
 MUTABLE = (list, dict, set, bytearray)
 _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
@@ -33,7 +54,9 @@ _BASES = (int, float, str, list, tuple, dict, set, frozenset, bytes, bytearray, 
 
 
 class ProtocolError(BaseException):
-    """The other side sent something that no honest side sends; no `except Exception` of a test catches it."""
+    """The other side sent something that no honest side sends; no `except Exception` of a test
+    catches it.
+    """
 
 
 def send(fd: int, message: Any) -> None:
@@ -43,11 +66,13 @@ def send(fd: int, message: Any) -> None:
         raise ValueError("value is larger than 16 MiB")
     rest = memoryview(len(data).to_bytes(4, "big") + data)
     while rest:
-        rest = rest[os.write(fd, rest):]
+        rest = rest[os.write(fd, rest) :]
 
 
 def receive(fd: int) -> Any:
-    """Reads one frame, not a byte more; EOFError at the end of the pipe, ProtocolError on anything but a frame."""
+    """Reads one frame, not a byte more; EOFError at the end of the pipe, ProtocolError on anything
+    but a frame.
+    """
     size = int.from_bytes(_read(fd, 4), "big")
     if size > LARGEST_FRAME:
         raise ProtocolError("frame is larger than 16 MiB")
@@ -86,7 +111,12 @@ def encode(value: Any, opaque: Callable[[Any], Any], depth: int = DEEPEST) -> An
     if kind is tuple or kind is set or kind is frozenset:
         return {kind.__name__: [encode(item, opaque, below) for item in value]}
     if kind is dict:
-        return {"dict": [[encode(key, opaque, below), encode(item, opaque, below)] for key, item in value.items()]}
+        return {
+            "dict": [
+                [encode(key, opaque, below), encode(item, opaque, below)]
+                for key, item in value.items()
+            ]
+        }
     return _encode_rare(value, kind, opaque, below)
 
 
@@ -127,7 +157,9 @@ def _as_base(value: Any, base: type) -> Any:
 
 
 def decode(data: Any, find: Callable[[Any], Any], depth: int = DEEPEST) -> Any:
-    """Turns JSON data into a value; `find(data)` gives the object of a handle. ProtocolError on anything malformed."""
+    """Turns JSON data into a value; `find(data)` gives the object of a handle. ProtocolError on
+    anything malformed.
+    """
     kind = type(data)
     if kind is not list and kind is not dict:
         return data
@@ -137,14 +169,16 @@ def decode(data: Any, find: Callable[[Any], Any], depth: int = DEEPEST) -> Any:
         return [decode(item, find, depth - 1) for item in data]
     if len(data) != 1:
         raise ProtocolError("value has no single tag")
-    (tag, content), = data.items()
+    ((tag, content),) = data.items()
     if tag == "handle":
         return find(content)
     maker = _MAKERS.get(tag)
     if maker is None:
         raise ProtocolError("value has an unknown tag")
     try:
-        return maker(content if tag in _RAW else [decode(item, find, depth - 1) for item in content])
+        return maker(
+            content if tag in _RAW else [decode(item, find, depth - 1) for item in content]
+        )
     except Exception as error:
         raise ProtocolError(f"malformed {tag} ({type(error).__name__})") from None
 
@@ -180,16 +214,30 @@ def _fraction(pair: list[str]) -> Any:
 
 _RAW = {"int", "bytes", "bytearray", "complex", "constant", "type", "decimal", "fraction"}
 _MAKERS: dict[str, Callable[[Any], Any]] = {
-    "int": _number, "bytes": bytes.fromhex, "bytearray": bytearray.fromhex, "complex": _complex,
-    "constant": CONSTANTS.__getitem__, "type": TYPES.__getitem__, "decimal": _decimal, "fraction": _fraction,
-    "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict, "iterator": iter, "range": _range,
-    "keys": lambda keys: dict.fromkeys(keys).keys(), "values": lambda values: dict(enumerate(values)).values(),
+    "int": _number,
+    "bytes": bytes.fromhex,
+    "bytearray": bytearray.fromhex,
+    "complex": _complex,
+    "constant": CONSTANTS.__getitem__,
+    "type": TYPES.__getitem__,
+    "decimal": _decimal,
+    "fraction": _fraction,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "dict": dict,
+    "iterator": iter,
+    "range": _range,
+    "keys": lambda keys: dict.fromkeys(keys).keys(),
+    "values": lambda values: dict(enumerate(values)).values(),
     "items": lambda pairs: dict(pairs).items(),
 }
 
 
 def clean(text: Any) -> str:
-    """Text for people: printable ASCII, at most 400 characters, so that no terminal code or line break gets through."""
+    """Text for people: printable ASCII, at most 400 characters, so that no terminal code or line
+    break gets through.
+    """
     try:
         return "".join(sign if " " <= sign <= "~" else "?" for sign in str(text)[:LONGEST_TEXT])
     except Exception:

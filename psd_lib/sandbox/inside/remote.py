@@ -1,7 +1,9 @@
-"""What the judge holds of the candidate: a channel that asks, and stand-ins for objects that cannot cross.
+"""What the judge holds of the candidate: a channel that asks, and stand-ins for objects that cannot
+cross.
 
-A stand-in equals only itself and has no arithmetic and no order: an object that answered comparisons, or saw an expected
-value as the other side of an operator, could forge a pass. It can be called, read, changed, indexed and iterated.
+A stand-in equals only itself and has no arithmetic and no order: an object that answered
+comparisons, or saw an expected value as the other side of an operator, could forge a pass. It can
+be called, read, changed, indexed and iterated.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class UnsupportedTest(BaseException):
 
 
 class Channel:
-    """Asks the candidate and checks every answer; remembers what decides the verdict even if a test swallows it."""
+    """Asks the candidate and checks every answer; remembers what decides the verdict even if a test
+    swallows it.
+    """
 
     def __init__(self, answers: int, questions: int) -> None:
         self.answers, self.questions = answers, questions
@@ -58,7 +62,9 @@ class Channel:
         raise self.broken
 
     def ask(self, **question: Any) -> dict:
-        """Puts one question; its number cannot be guessed, so that no answer can lie in the pipe beforehand."""
+        """Puts one question; its number cannot be guessed, so that no answer can lie in the pipe
+        beforehand.
+        """
         if self.broken:
             raise self.broken
         number = os.urandom(8).hex()
@@ -78,11 +84,19 @@ class Channel:
         answer = self.ask(do="name", name=name)
         return ("value" in answer, self.value(answer.get("value")))
 
-    def operate(self, what: str, on: int, args: tuple = (), named: dict[str, Any] | None = None) -> Any:
-        """Does something with an object of the candidate; changes of mutable arguments are carried over."""
+    def operate(
+        self, what: str, on: int, args: tuple = (), named: dict[str, Any] | None = None
+    ) -> Any:
+        """Does something with an object of the candidate; changes of mutable arguments are carried
+        over.
+        """
         named = named or {}
-        answer = self.ask(do=what, on=on, args=[self.data(item) for item in args],
-                          named={key: self.data(item) for key, item in named.items()})
+        answer = self.ask(
+            do=what,
+            on=on,
+            args=[self.data(item) for item in args],
+            named={key: self.data(item) for key, item in named.items()},
+        )
         self._carry_over(answer.get("changed", []), {**dict(enumerate(args)), **named})
         if "error" in answer:
             raise self.exception(answer["error"])
@@ -102,7 +116,11 @@ class Channel:
             return {"handle": object.__getattribute__(value, "_number")}
         if isinstance(value, Iterator):
             return {"iterator": [plain.encode(item, self._hide) for item in value]}
-        self.fail(UnsupportedTest(f"a test gives the candidate an object of class {plain.clean(type(value).__name__)}"))
+        self.fail(
+            UnsupportedTest(
+                f"a test gives the candidate an object of class {plain.clean(type(value).__name__)}"
+            )
+        )
 
     def value(self, data: Any) -> Any:
         """The value of data that came from the candidate."""
@@ -118,7 +136,9 @@ class Channel:
             raise ProtocolError("malformed handle")
         number, kind, name = content
         if number not in self.stand_ins:
-            self.stand_ins[number] = (RemoteIterator if kind == "iterator" else Remote)(self, number, plain.clean(name))
+            self.stand_ins[number] = (RemoteIterator if kind == "iterator" else Remote)(
+                self, number, plain.clean(name)
+            )
         return self.stand_ins[number]
 
     def exception(self, data: Any) -> BaseException:
@@ -147,14 +167,21 @@ class Channel:
 
 
 def _update(old: Any, new: Any) -> bool:
-    """Makes a mutable argument equal to what the candidate made of it; inner objects stay the same where they can."""
+    """Makes a mutable argument equal to what the candidate made of it; inner objects stay the same
+    where they can.
+    """
     if type(old) is not type(new) or type(old) not in plain.MUTABLE:
         return False
     if type(old) is list:
-        old[:] = [was if index < len(old) and _update(was, now) else now
-                  for index, (was, now) in enumerate(zip([*old, *new[len(old):]], new, strict=False))]
+        old[:] = [
+            was if index < len(old) and _update(was, now) else now
+            for index, (was, now) in enumerate(zip([*old, *new[len(old) :]], new, strict=False))
+        ]
     elif type(old) is dict:
-        kept = {key: old[key] if key in old and _update(old[key], now) else now for key, now in new.items()}
+        kept = {
+            key: old[key] if key in old and _update(old[key], now) else now
+            for key, now in new.items()
+        }
         old.clear()
         old.update(kept)
     elif type(old) is set:
@@ -213,7 +240,9 @@ class Remote:
 
 
 class RemoteIterator(Remote):
-    """An iterator of the candidate, fetched in growing batches: an endless one is read as far as the test goes."""
+    """An iterator of the candidate, fetched in growing batches: an endless one is read as far as
+    the test goes.
+    """
 
     def __init__(self, channel: Channel, number: int, name: str) -> None:
         super().__init__(channel, number, name)

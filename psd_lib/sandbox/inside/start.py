@@ -1,7 +1,9 @@
-"""The first thing inside the sandbox: confines itself, reads the code, forks the candidate, becomes the judge.
+"""The first thing inside the sandbox: confines itself, reads the code, forks the candidate, becomes
+the judge.
 
-The order is the security argument. Tests, expected values and the nonce lie unread in the pipe on descriptor 0 while the
-process forks, and the candidate closes that pipe before it runs a line of the code: its memory cannot contain them.
+The order is the security argument. Tests, expected values and the nonce lie unread in the pipe on
+descriptor 0 while the process forks, and the candidate closes that pipe before it runs a line of
+the code: its memory cannot contain them.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from . import candidate, judge, landlock, plain, privileges, seccomp
 
 
 def main(verdict: int) -> None:
-    """Runs one check: job on descriptor 0, messages about the start on descriptor 2, the verdict on descriptor `verdict`."""
+    """Runs one check: job on descriptor 0, messages about the start on descriptor 2, the verdict on
+    descriptor `verdict`.
+    """
     alive = os.dup(2)
     job = plain.receive(0)
     confined = job["backend"] != "none"
@@ -40,13 +44,16 @@ def main(verdict: int) -> None:
     privileges.limit(job["cpu"] + judge.SPARE_SECONDS, job["memory"], strict=confined, notice=1)
     if confined:
         seccomp.install(seccomp.allow_list(me))
-    # From here on nothing is said about the start any more, and the host must not wait for this process to say it.
+    # From here on nothing is said about the start any more, and the host must not wait for this
+    # process to say it.
     os.dup2(null, 2)
     os.close(alive)
     judge.Judge(child, answers[0], questions[1], verdict, job["cpu"]).run()
 
 
-def _become_candidate(job: dict, questions: int, answers: int, alive: int, null: int, parent: int, confined: bool) -> None:
+def _become_candidate(
+    job: dict, questions: int, answers: int, alive: int, null: int, parent: int, confined: bool
+) -> None:
     for standard in range(3):
         os.dup2(null, standard)
     kept = sorted((questions, answers, alive))

@@ -1,7 +1,8 @@
 """Decides whether two answers to a mathematics problem are equal.
 
-With the package math-verify (optional) that library decides. Without it a normaliser of our own does, loudly: it is stricter
-than math-verify (no algebra), so scores made with it may be lower. Scores say which one decided.
+With the package math-verify (optional) that library decides. Without it a normaliser of our own
+does, loudly: it is stricter than math-verify (no algebra), so scores made with it may be lower.
+Scores say which one decided.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from functools import lru_cache
 from importlib import metadata
 
 NORMALISER = "normaliser-1"
-_DROPPED = re.compile(r"\\left|\\right|\\[!,;: ]|\\quad|\\displaystyle|\^\\circ|\^\{\\circ\}|\\%|%|\\\$|\$|°")
+_DROPPED = re.compile(
+    r"\\left|\\right|\\[!,;: ]|\\quad|\\displaystyle|\^\\circ|\^\{\\circ\}|\\%|%|\\\$|\$|°"
+)
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox|mathbf)\{([^{}]*)\}")
 _FRACTION = re.compile(r"^(-?)\\frac\{(-?\d+)\}\{(-?\d+)\}$")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:\D|$))")
-_UNITS = re.compile(r"(?<=\d)(?:degrees?|units?|cents?|dollars?|inches|feet|cm|meters?|minutes?|hours?|square\w*)(?:\^\{?\d\}?)?$")
+_UNITS = re.compile(
+    r"(?<=\d)(?:degrees?|units?|cents?|dollars?|inches|feet|cm|meters?|minutes?|hours?|square\w*)(?:\^\{?\d\}?)?$"
+)
 
 
 @lru_cache(maxsize=1)
@@ -27,15 +32,19 @@ def decider() -> str:
     try:
         return f"math-verify {metadata.version('math-verify')}"
     except metadata.PackageNotFoundError:
-        warnings.warn("math-verify is not installed: mathematics answers are compared by a simple normaliser, which accepts "
-                      "fewer equal forms; `pip install math-verify` for comparable scores.", stacklevel=3)  # fmt: skip
+        warnings.warn(
+            "math-verify is not installed: mathematics answers are compared by a simple normaliser,"
+            " which accepts fewer equal forms; `pip install math-verify` for comparable scores.",
+            stacklevel=3,
+        )
         return NORMALISER
 
 
 def normal(answer: str) -> str:
-    """The normaliser's form of an answer, in this order: spacing, delimiters and degree, percent and dollar signs go; \\text{x}
-    becomes x; dfrac and tfrac become frac with braces; a leading `x=` goes; commas between thousands, units after a number
-    and a final dot go: "\\\\dfrac12\\\\text{ cm}" -> "\\\\frac{1}{2}cm", "x = 1,000." -> "1000".
+    """The normaliser's form of an answer, in this order: spacing, delimiters and degree, percent
+    and dollar signs go; \\text{x} becomes x; dfrac and tfrac become frac with braces; a leading
+    `x=` goes; commas between thousands, units after a number and a final dot go:
+    "\\\\dfrac12\\\\text{ cm}" -> "\\\\frac{1}{2}cm", "x = 1,000." -> "1000".
     """
     text = re.sub(r"\\[dt]frac", r"\\frac", answer.strip().strip("."))
     text = _TEXT.sub(r"\1", _DROPPED.sub("", text))
@@ -74,7 +83,9 @@ def _parts(text: str) -> list[str]:
 
 
 def same_by_normaliser(answer: str, gold: str) -> bool:
-    """Decides equality of normal forms: as text, as rational numbers, or part by part in lists and pairs with equal brackets."""
+    """Decides equality of normal forms: as text, as rational numbers, or part by part in lists and
+    pairs with equal brackets.
+    """
     left, right = normal(answer), normal(gold)
     if left == right:
         return bool(left)
@@ -93,7 +104,8 @@ def same(answer: str, gold: str) -> bool:
         return same_by_normaliser(answer, gold)
     from math_verify import parse, verify
 
-    # Its limits are alarms on the clock: only the main thread may set them, and a busy machine must not decide.
+    # Its limits are alarms on the clock: only the main thread may set them, and a busy machine must
+    # not decide.
     seconds = 30 if threading.current_thread() is threading.main_thread() else None
     parsed = [parse(f"${text}$", parsing_timeout=seconds) for text in (gold, answer)]
     return bool(verify(*parsed, timeout_seconds=seconds))

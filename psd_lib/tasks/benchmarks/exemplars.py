@@ -15,12 +15,15 @@ _FIELD = re.compile(r"\{([a-z]+)\}")
 
 
 def fill(template: str, fields: Fields) -> str:
-    """Replaces each `{name}` by that field; braces inside the fields and braces around nothing are left alone."""
+    """Replaces each `{name}` by that field; braces inside the fields and braces around nothing are
+    left alone.
+    """
     return _FIELD.sub(lambda match: fields[match[1]], template)
 
 
 def exemplars(name: str | None, rows: Callable[[str, list[str]], list[Fields]]) -> list[Fields]:
-    """Finds the frozen exemplars `name`; `rows` reads the fields of items of the benchmark by split and ids.
+    """Finds the frozen exemplars `name`; `rows` reads the fields of items of the benchmark by split
+    and ids.
 
     Raises UserError when their text is not the one whose sha256 was frozen.
     """
@@ -33,19 +36,27 @@ def exemplars(name: str | None, rows: Callable[[str, list[str]], list[Fields]]) 
         found = entry["items"] if "items" in entry else rows(entry["split"], entry["ids"])
     digest = hashlib.sha256("".join(shots(entry["template"], found)).encode()).hexdigest()
     if digest != entry["sha256"]:
-        raise UserError(f"The exemplars {name} have the sha256 {digest[:12]}…, not the frozen {entry['sha256'][:12]}…: "
-                        "use the published data.")
+        raise UserError(
+            f"The exemplars {name} have the sha256 {digest[:12]}…, not the frozen"
+            f" {entry['sha256'][:12]}…: use the published data."
+        )
     return found
 
 
 def shots(template: str, found: list[Fields]) -> list[str]:
     """Each exemplar as the text that stands before an item, separator included."""
     form = parts("templates")[template]
-    return [fill(form["prompt"], fields) + fill(form["answer"], fields) + form["separator"] for fields in found]
+    return [
+        fill(form["prompt"], fields) + fill(form["answer"], fields) + form["separator"]
+        for fields in found
+    ]
 
 
-def prompt(protocol: Protocol, found: list[Fields], before: str, fields: Fields) -> tuple[str, list[Message], str]:
-    """Makes an item's prompt: plain text, the same as messages of a chat, and what opens the chat's answer.
+def prompt(
+    protocol: Protocol, found: list[Fields], before: str, fields: Fields
+) -> tuple[str, list[Message], str]:
+    """Makes an item's prompt: plain text, the same as messages of a chat, and what opens the chat's
+    answer.
 
     `before` is the text of the exemplars `found`, joined.
     """
@@ -57,13 +68,20 @@ def prompt(protocol: Protocol, found: list[Fields], before: str, fields: Fields)
         return text, [{"role": "user", "content": text}], prefill
     turns: list[Message] = []
     for shot in found:
-        turns += [{"role": "user", "content": fill(form["prompt"], shot)}, {"role": "assistant", "content": fill(form["answer"], shot)}]
+        turns += [
+            {"role": "user", "content": fill(form["prompt"], shot)},
+            {"role": "assistant", "content": fill(form["answer"], shot)},
+        ]
     return text, [*turns, {"role": "user", "content": asked}], prefill
 
 
 def stops(protocol: Protocol) -> tuple[str, ...]:
     """The strings that end a completion when it is scored."""
-    return tuple(parts("templates")[protocol.template]["stops"]) if protocol.stops == "template" else ()
+    return (
+        tuple(parts("templates")[protocol.template]["stops"])
+        if protocol.stops == "template"
+        else ()
+    )
 
 
 def cut(completion: str, ends: tuple[str, ...]) -> str:

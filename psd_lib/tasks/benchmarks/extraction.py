@@ -1,8 +1,10 @@
-"""Reads the number out of an answer to a word problem, in the ways that published scores were made with.
+"""Reads the number out of an answer to a word problem, in the ways that published scores were made
+with.
 
-Sources of the rules: lm-evaluation-harness, tasks gsm8k and gsm8k_cot (strict, strict_answer_is, flexible), and OpenCompass
-(opencompass). last_number and boxed_first are ours and compare as numbers. Shares of gold answers that each accepts in several
-surface forms are tabulated in tests/test_extraction.py.
+Sources of the rules: lm-evaluation-harness, tasks gsm8k and gsm8k_cot (strict, strict_answer_is,
+flexible), and OpenCompass (opencompass). last_number and boxed_first are ours and compare as
+numbers. Shares of gold answers that each accepts in several surface forms are tabulated in
+tests/test_extraction.py.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ def _boxed_first(text: str) -> str | None:
 
 
 def normal(text: str) -> str:
-    """The harness's normal form of an answer: no comma, no dollar, nothing up to `#### `, no final dot, lower case."""
+    """The harness's normal form of an answer: no comma, no dollar, nothing up to `#### `, no final
+    dot, lower case.
+    """
     text = re.sub(r"(?s).*#### ", "", text.replace(",", "").replace("$", ""))
     return re.sub(r"\.$", "", text).lower()
 
@@ -79,7 +83,9 @@ def _same_number(answer: str, gold: str) -> bool:
 
 @dataclass(frozen=True)
 class Extractor:
-    """A way to read an answer (`read`: completion -> text or None) and to compare it with the gold one (`same`)."""
+    """A way to read an answer (`read`: completion -> text or None) and to compare it with the gold
+    one (`same`).
+    """
 
     read: Callable[[str], str | None]
     same: Callable[[str, str], bool]
@@ -90,16 +96,25 @@ EXTRACTORS: dict[str, Extractor] = {
     "strict_answer_is": Extractor(lambda text: _first(_ANSWER_IS, text), _same_text),
     "flexible": Extractor(lambda text: _last(_FLEXIBLE, text), _same_text),
     "last_number": Extractor(lambda text: _last(_NUMBER, text), _same_number),
-    "opencompass": Extractor(lambda text: _last(_OPENCOMPASS, text.split("Question:")[0]), _same_number),
+    "opencompass": Extractor(
+        lambda text: _last(_OPENCOMPASS, text.split("Question:")[0]), _same_number
+    ),
     "boxed_first": Extractor(_boxed_first, _same_number),
 }
 
 
 def extract(completion: str) -> dict[str, str | None]:
-    """What each extractor reads, side by side: "The answer is 5." -> strict None, strict_answer_is "5.", flexible "5.", ..."""
+    """What each extractor reads, side by side: "The answer is 5." -> strict None, strict_answer_is
+    "5.", flexible "5.", ...
+    """
     return {name: extractor.read(completion) for name, extractor in EXTRACTORS.items()}
 
 
 def verdicts(answers: dict[str, str | None], gold: str) -> dict[str, bool]:
-    """Whether what each extractor read is the gold answer by that extractor's own comparison; nothing read is wrong."""
-    return {name: text is not None and EXTRACTORS[name].same(text, gold) for name, text in answers.items()}
+    """Whether what each extractor read is the gold answer by that extractor's own comparison;
+    nothing read is wrong.
+    """
+    return {
+        name: text is not None and EXTRACTORS[name].same(text, gold)
+        for name, text in answers.items()
+    }

@@ -1,4 +1,6 @@
-"""gsm8k: grade-school word problems (Cobbe et al. 2021, arXiv 2110.14168), scored by the final number."""
+"""gsm8k: grade-school word problems (Cobbe et al. 2021, arXiv 2110.14168), scored by the final
+number.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,36 @@ def score(completion: str, gold: str, headline: str) -> Score:
     answers = extraction.extract(completion)
     decided = extraction.verdicts(answers, gold)
     reason = "no answer" if answers[headline] is None else "ok" if decided[headline] else "wrong"
-    return Score(decided[headline], answers[headline], reason, answers, {"headline": headline, "verdicts": decided})
+    return Score(
+        decided[headline],
+        answers[headline],
+        reason,
+        answers,
+        {"headline": headline, "verdicts": decided},
+    )
 
 
 def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int) -> list[Score]:
     """Scores completions by the profile's headline extractor."""
-    return [score(completion, example.meta["answer"], protocol.headline) for completion, example in pairs]
+    return [
+        score(completion, example.meta["answer"], protocol.headline)
+        for completion, example in pairs
+    ]
 
 
 SPEC = Spec(
     name="gsm8k",
     description="Grade-school word problems, scored by the final number (1,319 items)",
-    files=Files("gsm8k", {"test": "test.jsonl", "train": "train.jsonl"}, "openai/gsm8k", "main", ("question", "answer")),
-    item=item, judge=judge, version=lambda: extraction.VERSION, default_profile="psd-512",
+    files=Files(
+        "gsm8k",
+        {"test": "test.jsonl", "train": "train.jsonl"},
+        "openai/gsm8k",
+        "main",
+        ("question", "answer"),
+    ),
+    item=item,
+    judge=judge,
+    version=lambda: extraction.VERSION,
+    default_profile="psd-512",
     published={"test": "e5cba797d833", "train": "a15c77a9c9be"},
-)  # fmt: skip
+)

@@ -1,4 +1,6 @@
-"""humaneval: Python functions from a signature and a docstring (Chen et al. 2021, arXiv 2107.03374), scored by tests."""
+"""humaneval: Python functions from a signature and a docstring (Chen et al. 2021, arXiv
+2107.03374), scored by tests.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ def tests(example: Example) -> Tests:
     """The test program: its `check(candidate)`, after the prompt, whose helpers some tests call."""
     from psd_lib.sandbox import Tests
 
-    return Tests(example.meta["test"], entry_point=example.meta["entry_point"], prelude=example.meta["prompt"])
+    return Tests(
+        example.meta["test"],
+        entry_point=example.meta["entry_point"],
+        prelude=example.meta["prompt"],
+    )
 
 
 def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int) -> list[Score]:
@@ -36,8 +42,19 @@ def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int) -> list[Score
 
 SPEC = Spec(
     name="humaneval",
-    description="Python function bodies from a signature and a docstring, scored by tests (164 items)",
-    files=Files("humaneval", {"test": "HumanEval.jsonl"}, "openai/openai_humaneval", None,
-                ("task_id", "prompt", "canonical_solution", "test", "entry_point")),
-    item=item, judge=judge, version=lambda: postprocess.VERSION, default_profile="psd-512", published={"test": "3e02f56c2abf"},
-)  # fmt: skip
+    description=(
+        "Python function bodies from a signature and a docstring, scored by tests (164 items)"
+    ),
+    files=Files(
+        "humaneval",
+        {"test": "HumanEval.jsonl"},
+        "openai/openai_humaneval",
+        None,
+        ("task_id", "prompt", "canonical_solution", "test", "entry_point"),
+    ),
+    item=item,
+    judge=judge,
+    version=lambda: postprocess.VERSION,
+    default_profile="psd-512",
+    published={"test": "3e02f56c2abf"},
+)

@@ -1,7 +1,8 @@
-"""Makes a program of a completion. Each way has its version in its name and VERSION names them all: a changed rule counts up.
+"""Makes a program of a completion. Each way has its version in its name and VERSION names them all:
+a changed rule counts up.
 
-fence-entry-1 is reconstructed from the description of what Fast-dLLM's and Dream's evaluations do with HumanEval; the others
-are what their names say.
+fence-entry-1 is reconstructed from the description of what Fast-dLLM's and Dream's evaluations do
+with HumanEval; the others are what their names say.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _LINES = 100
 def fenced(text: str) -> str:
     """Takes the code between the first python fence and the next fence.
 
-    Without a python fence the first fence of any language counts; a fence that is only closed was opened by the prompt;
-    without any the whole text is code.
+    Without a python fence the first fence of any language counts; a fence that is only closed was
+    opened by the prompt; without any the whole text is code.
     """
     opening = _OPEN.search(text)
     if opening is None:
@@ -30,7 +31,9 @@ def fenced(text: str) -> str:
 
 
 def between_marks(text: str) -> str:
-    """Takes what stands between [BEGIN] and [DONE], each where present, and inside that the fenced code."""
+    """Takes what stands between [BEGIN] and [DONE], each where present, and inside that the fenced
+    code.
+    """
     return fenced(text.rsplit("[BEGIN]", 1)[-1].split("[DONE]", 1)[0])
 
 
@@ -45,7 +48,8 @@ def parse(code: str) -> ast.Module | None:
 
 
 def longest_parsable(text: str) -> str:
-    """Finds the run of lines within the first 100 that is a program and has most lines that are not blank.
+    """Finds the run of lines within the first 100 that is a program and has most lines that are not
+    blank.
 
     Ties: the earliest run; of runs that differ in blank lines at their end only, the longest.
     """
@@ -68,20 +72,31 @@ def longest_parsable(text: str) -> str:
 def _names(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    return [
+        name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+    ]
 
 
 def _returns(node: ast.stmt) -> bool:
     return not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or any(
-        isinstance(part, ast.Return) for part in ast.walk(node))  # fmt: skip
+        isinstance(part, ast.Return) for part in ast.walk(node)
+    )
 
 
 def needed(code: str, entry_point: str) -> str:
-    """Keeps imports and the top-level definitions that the entry point needs, directly or through others.
+    """Keeps imports and the top-level definitions that the entry point needs, directly or through
+    others.
 
-    Of several definitions of a name the first that returns something counts, so that a prompt's bare signature gives way
-    to the function written after it and a second attempt does not replace the first; without one, the last.
+    Of several definitions of a name the first that returns something counts, so that a prompt's
+    bare signature gives way to the function written after it and a second attempt does not replace
+    the first; without one, the last.
     """
     tree = parse(code)
     if tree is None:
@@ -98,7 +113,14 @@ def needed(code: str, entry_point: str) -> str:
             wanted.add(name)
             waiting += [part.id for part in ast.walk(chosen[name]) if isinstance(part, ast.Name)]
     kept = {id(chosen[name]) for name in wanted}
-    return "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) or id(node) in kept) + "\n"
+    return (
+        "\n".join(
+            ast.unparse(node)
+            for node in tree.body
+            if isinstance(node, ast.Import | ast.ImportFrom) or id(node) in kept
+        )
+        + "\n"
+    )
 
 
 def _fence_entry(completion: str, prompt: str, entry_point: str) -> str:

@@ -19,10 +19,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Files:
-    """What a benchmark is called where: `folder` and `files` (split -> file) locally, `repo` and `config` on the Hub.
+    """What a benchmark is called where: `folder` and `files` (split -> file) locally, `repo` and
+    `config` on the Hub.
 
-    `files` may name one file for several splits; `ids` then tells which values of the column `task_id` a split has,
-    both ends included. `columns` is what every row must have.
+    `files` may name one file for several splits; `ids` then tells which values of the column
+    `task_id` a split has, both ends included. `columns` is what every row must have.
     """
 
     folder: str
@@ -34,36 +35,60 @@ class Files:
 
 
 def read(name: str, files: Files, split: str, data_dir: str | None) -> list[Row]:
-    """Reads a split's rows in their published order, from `data_dir`, else the Hub or its local cache.
+    """Reads a split's rows in their published order, from `data_dir`, else the Hub or its local
+    cache.
 
-    Raises UserError when the split is unknown, a file or column is missing, or the Hub cannot be used; with
-    HF_HUB_OFFLINE=1 at once.
+    Raises UserError when the split is unknown, a file or column is missing, or the Hub cannot be
+    used; with HF_HUB_OFFLINE=1 at once.
     """
     if split not in files.files:
-        raise UserError(f"Unknown split {split!r} of task {name}: use one of {', '.join(files.files)}.")
+        raise UserError(
+            f"Unknown split {split!r} of task {name}: use one of {', '.join(files.files)}."
+        )
     rows = _local(name, files, split, Path(data_dir)) if data_dir else _hub(name, files, split)
     if not rows:
-        raise UserError(f"The split {split} of {name} in {data_dir or files.repo} is empty: at least one row is expected.")
+        raise UserError(
+            f"The split {split} of {name} in {data_dir or files.repo} is empty: at least one row is"
+            " expected."
+        )
     for number, row in enumerate(rows, 1):
-        missing = [column for column in files.columns if not isinstance(row, dict) or column not in row]
+        missing = [
+            column for column in files.columns if not isinstance(row, dict) or column not in row
+        ]
         if missing:
             has = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-            raise UserError(f"Row {number} of {name} lacks {', '.join(missing)}: the columns {', '.join(files.columns)} are expected, "
-                            f"it has {has}.")
+            raise UserError(
+                f"Row {number} of {name} lacks {', '.join(missing)}: the columns"
+                f" {', '.join(files.columns)} are expected, it has {has}."
+            )
     return [{column: row[column] for column in files.columns} for row in rows]
 
 
 def _local(name: str, files: Files, split: str, data_dir: Path) -> list[Row]:
     stem = files.files[split]
-    tried = [folder / f"{stem}{end}" for folder in (data_dir / files.folder, data_dir) for end in ("", ".gz")]
+    tried = [
+        folder / f"{stem}{end}"
+        for folder in (data_dir / files.folder, data_dir)
+        for end in ("", ".gz")
+    ]
     path = next((path for path in tried if path.is_file()), None)
     if path is None:
-        raise UserError(f"{name} is not in {data_dir}: {files.folder}/{stem} (or {stem}.gz) is expected there.")
+        raise UserError(
+            f"{name} is not in {data_dir}: {files.folder}/{stem} (or {stem}.gz) is expected there."
+        )
     try:
-        text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode("utf-8")
-        rows = json.loads(text) if stem.endswith(".json") else [json.loads(line) for line in text.split("\n") if line.strip()]
+        text = (
+            gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        ).decode("utf-8")
+        rows = (
+            json.loads(text)
+            if stem.endswith(".json")
+            else [json.loads(line) for line in text.split("\n") if line.strip()]
+        )
     except (OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): JSON, one object a line, is expected.") from None
+        raise UserError(
+            f"{path} cannot be read ({error}): JSON, one object a line, is expected."
+        ) from None
     if files.ids and all(isinstance(row, dict) and "task_id" in row for row in rows):
         low, high = files.ids[split]
         rows = [row for row in rows if low <= row["task_id"] <= high]
@@ -78,14 +103,28 @@ def _load_dataset(repo: str, config: str | None, split: str) -> list[Row]:
 
 
 def _hub(name: str, files: Files, split: str) -> list[Row]:
-    elsewhere = f"or give a folder that has {files.folder}/{files.files[split]} (data_dir, --data-dir or {FOLDER})"
+    elsewhere = (
+        f"or give a folder that has {files.folder}/{files.files[split]} (data_dir, --data-dir or"
+        f" {FOLDER})"
+    )
     try:
         return _load_dataset(files.repo, files.config, split)
     except ImportError:
-        raise UserError(f"{name} comes from the Hub through the package datasets: install psd-lib[benchmarks], {elsewhere}.") from None
+        raise UserError(
+            f"{name} comes from the Hub through the package datasets: install psd-lib[benchmarks],"
+            f" {elsewhere}."
+        ) from None
     except (OSError, ValueError) as error:
-        # Not in the cache, no such repository, gated, or no network: `datasets` has a class for each, all of these two.
+        # Not in the cache, no such repository, gated, or no network: `datasets` has a class for
+        # each, all of these two.
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
         first = (str(error).splitlines() or [""])[0]
-        why = "it is not in the local cache and HF_HUB_OFFLINE forbids the network" if offline else f"{type(error).__name__}: {first}"
-        raise UserError(f"{name} could not be read from {files.repo} on the Hub ({why}): download it once, {elsewhere}.") from None
+        why = (
+            "it is not in the local cache and HF_HUB_OFFLINE forbids the network"
+            if offline
+            else f"{type(error).__name__}: {first}"
+        )
+        raise UserError(
+            f"{name} could not be read from {files.repo} on the Hub ({why}): download it once,"
+            f" {elsewhere}."
+        ) from None
