@@ -103,8 +103,8 @@ def test_hostile(case, backend, facts):
     if "reason" in attack and verdict.reason != "wall":
         assert (
             verdict.reason.startswith(attack["reason"])
-            or attack["reason"] == "sandbox_denied"
-            and "FileNotFoundError" in verdict.reason
+            or (attack["reason"] == "sandbox_denied"
+            and "FileNotFoundError" in verdict.reason)
         ), verdict
     assert verdict.reason.isascii() and verdict.reason.isprintable() and len(verdict.reason) <= 400
     after = (user / "secret").stat()

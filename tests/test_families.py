@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import DynamicCache
 
 import psd_lib
+from psd_lib.decoding.caches import Ask, FullForward, visibility
 from psd_lib.decoding.canvas import Canvas
-from psd_lib.decoding.caches import FullForward, Ask, visibility
 from psd_lib.errors import UserError
 from psd_lib.models import FAMILIES
 from psd_lib.testing import save_checkpoint, tiny_model

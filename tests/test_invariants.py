@@ -374,7 +374,7 @@ def test_the_host_is_read_once_an_iteration(monkeypatch):
             torch.Tensor,
             name,
             lambda tensor, _m=method: (
-                calls and tensor.numel() > 64 and pytest.fail("sync") or _m(tensor)
+                (calls and tensor.numel() > 64 and pytest.fail("sync")) or _m(tensor)
             ),
         )
     settings = config("confidence", depth=3)

@@ -4,8 +4,8 @@ Nothing here is online.
 
 import errno
 
-import huggingface_hub
 import httpx2
+import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 

@@ -198,7 +198,7 @@ def test_a_claim_on_most_cells_counts_them(verdicts, together):
 def test_cells_of_all_models_are_counted_together():
     fast = lambda model: frame(
         20, greedy=lambda i: {"model": model}, psd=lambda i: {"nfe": 2, "model": model}
-    )  # noqa: E731
+    )
     claim = next(c for c in claims.load() if c.id == "best-at-equal-accuracy")
     assert claims.judge(claim, fast("a"))[0] == "not tested"  # LoPA and the others were not run
     claim = replace(claim, parameters={**claim.parameters, "against": ["greedy"]})

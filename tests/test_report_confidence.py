@@ -63,7 +63,7 @@ def test_precision_by_hand_when_the_order_swaps():
 
 
 def test_precision_never_looks_across_blocks():
-    one = trace([0, 1, 2, 3], {p: 0.5 for p in range(4)}, block=[0, 0, 1, 1])
+    one = trace([0, 1, 2, 3], dict.fromkeys(range(4), 0.5), block=[0, 0, 1, 1])
     for entry in one.scores[:2]:
         keep = entry["positions"] < 2
         entry.update({k: entry[k][keep] for k in ("positions", "token", "confidence")})

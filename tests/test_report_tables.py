@@ -3,8 +3,8 @@ import pytest
 from report_rows import CONFIGS, everything, row, rows, two_models
 
 from psd_lib.errors import UserError
-from psd_lib.report import rows as rows_of
 from psd_lib.report import naming, tables
+from psd_lib.report import rows as rows_of
 from psd_lib.report.table import Table
 
 

@@ -23,10 +23,7 @@ from psd_lib.runs.runner import Unit, rescore
 from psd_lib.runs.sources import loaded, source
 from psd_lib.runs.store import read
 
-FIELDS = """version config_hash model model_fingerprint model_family dtype task split data_hash profile postprocessing
-decoder label decode exact example_id
-completion tokens token_ids_hash correct answer reason nfe rows query_tokens second_nfe second_query_tokens model_ms loop_ms stopped step_stats
-provenance""".split()
+FIELDS = ["version", "config_hash", "model", "model_fingerprint", "model_family", "dtype", "task", "split", "data_hash", "profile", "postprocessing", "decoder", "label", "decode", "exact", "example_id", "completion", "tokens", "token_ids_hash", "correct", "answer", "reason", "nfe", "rows", "query_tokens", "second_nfe", "second_query_tokens", "model_ms", "loop_ms", "stopped", "step_stats", "provenance"]
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from psd_lib.errors import UserError
 from psd_lib import paths
-from psd_lib.runs import Tier, notebooks, reproduce as job
+from psd_lib.errors import UserError
+from psd_lib.runs import Tier, notebooks
+from psd_lib.runs import reproduce as job
 from psd_lib.runs.parallel import spread
 
 PARAMETERS = (

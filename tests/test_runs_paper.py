@@ -6,7 +6,6 @@ import json
 import shutil
 from dataclasses import replace
 
-
 import pytest
 
 from psd_lib import cli, paths

@@ -157,7 +157,7 @@ def test_a_prompt_has_one_pattern(name, train):
 
 
 def test_split_depends_on_the_pattern_alone():
-    counts = {split: 0 for split in ("train", "validation", "test")}
+    counts = dict.fromkeys(("train", "validation", "test"), 0)
     for number in range(4000):
         counts[split_of((f"{number}+1",))] += 1
         assert split_of((f"{number}+1",), atomic=True) == "train"

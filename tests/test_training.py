@@ -25,8 +25,8 @@ from psd_lib.training.network import Shape, build
 from psd_lib.training.objectives import block_diffusion_loss, full_attention_loss, two_stream_mask
 from psd_lib.training.recipe import Recipe, Stage
 from psd_lib.training.recipes import RECIPES
-from psd_lib.training.states import answer_weights, draw_one_block, draw_state
 from psd_lib.training.session import budgeted, find_device, find_recipe, prepare_tokenizer, train
+from psd_lib.training.states import answer_weights, draw_one_block, draw_state
 from psd_lib.training.trainer import Trainer
 
 MICRO = Recipe(

@@ -67,7 +67,7 @@ def probe() -> Probe:
     """
     foreign = _foreign_system()
     if foreign:
-        return Probe(None, {name: foreign for name in BACKENDS})
+        return Probe(None, dict.fromkeys(BACKENDS, foreign))
     found = {name: _examine(name) for name in BACKENDS}
     return Probe(next((name for name in BACKENDS if found[name] == "works"), None), found)
 

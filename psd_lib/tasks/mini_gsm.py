@@ -368,7 +368,7 @@ def _work(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
                 "+",
                 y * pay,
                 (
-                    f"Together this is {{e}} dollars.",
+                    "Together this is {e} dollars.",
                     f"On both days {n} gets {{e}} dollars in total.",
                 ),
             ),
@@ -440,7 +440,7 @@ def _reading(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
                 read + more,
                 (
                     f"The book has {total} pages, so {{e}} pages are left.",
-                    f"There are {{e}} pages of the book left.",
+                    "There are {e} pages of the book left.",
                 ),
             ),
         ]
@@ -452,7 +452,7 @@ def _reading(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
                 read,
                 (
                     f"The book has {total} pages, so {{e}} pages are left.",
-                    f"Now there are {{e}} pages of the book left.",
+                    "Now there are {e} pages of the book left.",
                 ),
             ),
             Step(
@@ -542,7 +542,7 @@ def _garden(rng: random.Random, n: str, m: str, p: str, o: str) -> Problem:
                 new,
                 (
                     f"With {new} more rows, the garden has {{e}} rows.",
-                    f"There are {{e}} rows in the garden.",
+                    "There are {e} rows in the garden.",
                 ),
             ),
             Step(

@@ -18,7 +18,7 @@ from psd_lib.models.families import FAMILIES
 ATTENTION = "sdpa_float32"
 
 
-def _attention(module, query, key, value, mask, **options):  # noqa: ANN001, ANN003, ANN202
+def _attention(module, query, key, value, mask, **options):
     # Under autocast the products run in bfloat16, twice as fast where the CPU has it; but the
     # backward pass of
     # attention is four times slower in bfloat16 than in float32.

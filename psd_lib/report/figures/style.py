@@ -272,4 +272,4 @@ def look(family: str) -> tuple[str, str]:
 
 def model_looks(models: Iterable[str]) -> dict[str, tuple[str, str]]:
     """(colour, marker) of every model, by its place."""
-    return dict(zip(models, itertools.cycle(MODELS)))  # noqa: B905 (the looks start again when they are used up)
+    return dict(zip(models, itertools.cycle(MODELS)))
