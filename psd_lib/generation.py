@@ -5,16 +5,18 @@ recorded.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import transformers
 
 from psd_lib.decoding import DecodeConfig, Ledger, Recording, decode
 from psd_lib.decoding.checks import at_least
 from psd_lib.errors import UserError
 from psd_lib.models import Model
-from psd_lib.progress import progress as show_progress
+
+Progress = Callable[[list[list[int]]], Iterable[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Sequence:
         )
 
     def _repr_html_(self) -> str:
-        from psd_lib.report.viewer import trace_html
+        from psd_lib.viewer import trace_html
 
         return trace_html(self)
 
@@ -128,7 +130,7 @@ def generate(
     decoder: str = "psd",
     *,
     batch_size: int = 16,
-    progress: bool = False,
+    progress: bool | Progress = False,
     record_scores: bool = False,
     config: DecodeConfig | None = None,
     index: list[int] | None = None,
@@ -140,9 +142,10 @@ def generate(
     Options: policy, builder, acceptor, stop and what these have (k, threshold, depth, eager, graph,
     ...), as far as the decoder leaves them open, and block_length, gen_length, temperature, seed,
     cache. Batches are formed by prompt length and do not change the outputs; `index` numbers the
-    prompts for the noise at temperature > 0 (0, 1, ... unless given). Raises UserError for unknown
-    names, impossible values, and prompts that are empty, contain the mask token or do not fit the
-    model's positions together with gen_length.
+    prompts for the noise at temperature > 0 (0, 1, ... unless given). `progress` shows a bar over
+    the batches, or is a function that wraps their list. Raises UserError for unknown names,
+    impossible values, and prompts that are empty, contain the mask token or do not fit the model's
+    positions together with gen_length.
     """
     if config is not None and options:
         raise UserError(f"give either a config or options, not both (got {', '.join(options)}).")
@@ -221,10 +224,14 @@ def resolve_block_length(model: Model, config: DecodeConfig) -> int:
     return length
 
 
-def _batches(ids: list[list[int]], size: int, progress: bool, label: str) -> Iterator[list[int]]:
+def _batches(
+    ids: list[list[int]], size: int, progress: bool | Progress, label: str
+) -> Iterable[list[int]]:
     order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
     batches = [order[at : at + size] for at in range(0, len(order), size)]
-    return show_progress(batches, label=label) if progress else iter(batches)
+    if callable(progress):
+        return progress(batches)
+    return transformers.utils.logging.tqdm(batches, desc=label) if progress else batches
 
 
 def _decode(

@@ -1,4 +1,4 @@
-"""Where the project keeps things. Every path of the package derives from ROOT."""
+"""Where checkpoints and draft graphs lie. Every path of both packages derives from ROOT."""
 
 import os
 from pathlib import Path
@@ -22,9 +22,5 @@ def find_root() -> Path:
 
 ROOT = find_root()
 DATA = ROOT / "data"
-TASKS = DATA / "tasks"
 MODELS = DATA / "models"
-CONFIGS = DATA / "configs"
-RESULTS = DATA / "results"
-FIGURES = ROOT / "figures"
-NOTEBOOKS = ROOT / "notebooks"
+GRAPHS = DATA / "graphs"

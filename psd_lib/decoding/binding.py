@@ -9,7 +9,7 @@ describes itself; what changes from batch to batch lives in the bound object tha
   `loop.asked` (host, bool `[S]`: who took part in the last call); it may replace `loop.session` by
   its own way to make the call.
 * `attach(model) -> plug`: called by `generate` with the target `psd_lib.models.Model`, to load a
-  second model and compare tokenizers (`psd_lib.companions.companion`). A plug that holds a model
+  second model and compare tokenizers (`psd_lib.models.companions.companion`). A plug that holds a model
   describes itself by name in `describe() -> dict`.
 * a bound policy's `observe(logits, sequence, offset, fresh) -> logits`: sees every call's banned
   float32 logits `[n, V]` before they are scored; for policies that keep a history. `fresh` bool

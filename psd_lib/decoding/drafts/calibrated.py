@@ -27,7 +27,7 @@ class Calibrated:
     """The first `depth` formulas of a calibrated graph (Spiffy, arXiv 2509.18085), of which `keep`
     go into each call.
 
-    `graph` is the name of a graph file (`psd_lib.calibration`) or a `Measured` graph. `keep` None
+    `graph` is the name of a graph file (`psd_lab.calibration`) or a `Measured` graph. `keep` None
     keeps all; else nodes are pruned at run time to the `keep` best (see `promise`). Exact under
     `replay` like every builder: a graph changes the number of calls only. Raises UserError when the
     graph was calibrated for another block length than the one in force.
@@ -53,7 +53,7 @@ class Calibrated:
         """The graph itself, read from its file where a name was given."""
         if isinstance(self.graph, Measured):
             return self.graph
-        from psd_lib.calibration.files import load
+        from psd_lib.decoding.graph_files import load
 
         return load(self.graph).measured
 

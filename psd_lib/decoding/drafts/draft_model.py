@@ -146,7 +146,7 @@ def attached(draft: Any, target: Model) -> Model:
     """The draft model of `target`, loaded. Raises UserError where it is missing or has another
     tokenizer.
     """
-    from psd_lib.companions import companion
+    from psd_lib.models.companions import companion
 
     if draft is None:
         raise UserError(

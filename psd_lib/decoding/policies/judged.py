@@ -59,7 +59,7 @@ class Judged:
         """With the judge loaded. Raises UserError where it is missing, not autoregressive, or of
         another tokenizer.
         """
-        from psd_lib.companions import companion
+        from psd_lib.models.companions import companion
 
         if self.judge is None:
             raise UserError(

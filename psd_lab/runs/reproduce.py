@@ -1,0 +1,127 @@
+"""The main job: execute every notebook at a tier, then publish the rows that their tables and
+figures came from.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from psd_lab import paths
+from psd_lab.runs import checks, estimate, notebooks
+from psd_lab.runs.config import ExperimentConfig, names
+from psd_lab.runs.experiments import collect
+from psd_lab.runs.parallel import decode, default_workers, spread
+from psd_lab.runs.store import Contents, Key, Row, publish, read_published
+from psd_lab.runs.tiers import Tier
+from psd_lib.errors import UserError
+
+PUBLISHED = "rows.jsonl.gz"
+
+
+def reproduce(
+    tier: Tier,
+    pattern: str = "*",
+    in_place: bool = False,
+    parameters: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
+) -> list[str]:
+    """Execute the notebooks that match `pattern` at a tier and return sentences about what was
+    written.
+
+    Executed copies go to data/results/<tier>/notebooks; `in_place` refreshes the notebooks
+    themselves instead, which keep the outputs of their default tier. A run of all notebooks also
+    publishes its rows as data/results/<tier>/rows.jsonl.gz and compares them with those published
+    before; a narrowed tier has a folder of its own, so it never replaces published tables. A tier
+    that names its models first checks that everything it needs is there, estimates what it costs,
+    and decodes; `dry_run` ends after the estimate. Raises UserError on unknown notebooks, refused
+    parameters, something missing, and failing cells.
+    """
+    found = notebooks.find(pattern)
+    if in_place and (
+        wrong := [path for path in found if notebooks.default(path, "TIER") != f'"{tier.name}"']
+    ):
+        raise UserError(
+            f"{wrong[0].name} keeps outputs of TIER = {notebooks.default(wrong[0], 'TIER')}, not of"
+            f" {tier.name!r}."
+        )
+    # No parameter is injected in place: the executed notebook is then the notebook, cell for cell.
+    injected = {} if in_place else {"TIER": tier.name, **(parameters or {})}
+    for path in found:
+        notebooks.check(path, injected)
+    configs = experiments_of(tier, found)
+    if tier.models or dry_run:
+        checks.check(tier, configs)
+        tier.save()
+        said = estimate.estimate(tier, configs)
+        print(said, file=sys.stderr)
+        if dry_run:
+            return [f"nothing was decoded: the estimate is in {tier.folder / estimate.FILE}"]
+    decode(tier, configs)
+    written = execute(tier, found, injected, in_place, default_workers(configs))
+    if not parameters and found == notebooks.find():
+        written += publish_tier(tier)
+    return written
+
+
+def execute(
+    tier: Tier, found: list[Path], injected: Mapping[str, Any], in_place: bool, workers: int = 1
+) -> list[str]:
+    """Run notebooks, `workers` at a time as their rows are there, and say where the executed copies
+    are.
+    """
+    tier.save()
+    folder = tier.folder / "notebooks"
+    calls = [(path, path if in_place else folder / path.name, injected) for path in found]
+    spread(notebooks.execute, calls, min(workers, len(calls)), "notebooks")
+    return [f"{len(found)} executed notebooks in {found[0].parent if in_place else folder}"]
+
+
+def experiments_of(tier: Tier, found: list[Path]) -> list[ExperimentConfig]:
+    """The experiments at a tier that some of these notebooks name, in alphabetical order."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in found)
+    return [
+        tier.apply(ExperimentConfig.load(name))
+        for name in chosen(tier)
+        if f'\\"{name}\\"' in sources
+    ]
+
+
+def chosen(tier: Tier) -> list[str]:
+    """The names of a tier's experiments: those it lists, else all that have a file."""
+    return list(tier.experiments or names())
+
+
+def publish_tier(tier: Tier) -> list[str]:
+    """Write the rows of all experiments at a tier, and say how they compare with the rows published
+    before.
+    """
+    found, before = Contents(), Contents()
+    for name in chosen(tier):
+        part = collect(ExperimentConfig.load(name), tier)
+        found.rows |= part.rows
+        found.provenance |= part.provenance
+        found.crashes |= part.crashes
+    for path in sorted(paths.RESULTS.glob(f"*/{PUBLISHED}")):
+        before.rows |= read_published(path).rows
+    target = tier.folder / PUBLISHED
+    publish(target, found.rows.values(), found.provenance)
+    missing = (
+        [f"{len(found.crashes)} items could not be decoded and have no row; run again to try them"]
+        if found.crashes
+        else []
+    )
+    return [f"{len(found.rows)} rows in {target}", compare(found.rows, before.rows), *missing]
+
+
+def compare(rows: Mapping[Key, Row], before: Mapping[Key, Row]) -> str:
+    """Say how many rows decoded the very tokens of the rows published earlier for the same config
+    and example.
+    """
+    common = rows.keys() & before.keys()
+    same = sum(rows[key]["token_ids_hash"] == before[key]["token_ids_hash"] for key in common)
+    if not common:
+        return "no row was published before for these models, data and decoders"
+    return f"{same} of {len(common)} completions equal the published ones token for token"

@@ -1,0 +1,220 @@
+"""A published benchmark as a Task: rows from a source, prompts by a protocol, scores by its judge."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psd_lab.tasks.base import Example, Score, Task, as_line
+from psd_lab.tasks.benchmarks import exemplars, source
+from psd_lab.tasks.benchmarks.protocol import Protocol, find
+from psd_lib.errors import UserError
+
+if TYPE_CHECKING:
+    from psd_lib.models import Model
+
+Pair = tuple[str, Example]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row as a benchmark sees it: `fields` fill templates, `meta` is what its judge needs."""
+
+    id: str
+    fields: Mapping[str, str]
+    reference: str
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """What is particular to one benchmark.
+
+    `item` reads a row (split, number from 0, row); `judge` scores completions that stop strings
+    have already cut, for a protocol, with some workers; `version` names the rules it judges by.
+    `published` is the sha256 (first 12 digits) of each split's rows as published.
+    """
+
+    name: str
+    description: str
+    files: source.Files
+    item: Callable[[str, int, source.Row], Item]
+    judge: Callable[[Sequence[Pair], Protocol, int], list[Score]]
+    version: Callable[[], str]
+    default_profile: str
+    published: Mapping[str, str]
+
+
+def _checked(item: Item) -> Item:
+    wrong = [
+        name
+        for name, text in {**item.fields, "reference": item.reference}.items()
+        if not isinstance(text, str)
+    ]
+    if wrong:
+        raise TypeError(f"{item.id}: {', '.join(wrong)} must be text")
+    return item
+
+
+@lru_cache(maxsize=16)
+def _items(spec: Spec, split: str, data_dir: str | None) -> tuple[Item, ...]:
+    rows = source.read(spec.name, spec.files, split, data_dir)
+    found = hashlib.sha256(
+        json.dumps(rows, sort_keys=True, ensure_ascii=False).encode()
+    ).hexdigest()[:12]
+    if spec.published.get(split, found) != found:
+        warnings.warn(
+            f"{spec.name} {split} has {len(rows)} rows with the hash {found}, not the published"
+            f" {spec.published[split]}: scores on it are not comparable with published ones.",
+            stacklevel=5,
+        )
+    try:
+        return tuple(_checked(spec.item(split, number, row)) for number, row in enumerate(rows))
+    except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
+        raise UserError(
+            f"A row of {spec.name} {split} has other contents than expected"
+            f" ({type(error).__name__}: {error}): use the published data of {spec.files.repo}."
+        ) from None
+
+
+@dataclass(frozen=True)
+class Benchmark(Task):
+    """A published benchmark under one protocol; the same interface as an embedded task.
+
+    Examples carry their chat form in `meta`: `messages` and `prefill`, for protocols that use a
+    chat template. Completions are scored up to the first stop string; tokens are counted before, up
+    to EOS.
+    """
+
+    spec: Spec | None = None
+    protocol: Protocol | None = None
+    data_dir: str | None = None
+
+    @property
+    def profile(self) -> str:
+        """Name of the protocol profile, for rows."""
+        return self.protocol.profile
+
+    @property
+    def version(self) -> str:
+        """Names how completions are judged: stop strings, and the extractor or post-processing with
+        its version.
+        """
+        return f"{self.protocol.headline}, stops {self.protocol.stops}, {self.spec.version()}"
+
+    def path(self, split: str) -> Path:
+        """Refuses: a benchmark has no generated file here."""
+        raise UserError(
+            f"Task {self.name} is published data and is not generated here: `psd tasks` writes only"
+            " the embedded tasks."
+        )
+
+    def load(self, split: str = "test", limit: int | None = None) -> list[Example]:
+        """Reads the first `limit` items in their published order; items that are exemplars are left
+        out.
+
+        Raises UserError as `source.read` does, when exemplars are not the frozen ones, and on an
+        impossible limit.
+        """
+        if limit is not None and limit < 1:
+            raise UserError(f"limit must be at least 1 or None, not {limit}.")
+        shots = exemplars.exemplars(self.protocol.exemplars, self._fields)
+        texts = [dict(shot) for shot in shots]
+        items = [
+            item
+            for item in _items(self.spec, split, self.data_dir)
+            if dict(item.fields) not in texts
+        ]
+        before = "".join(exemplars.shots(self.protocol.template, shots))
+        return [self._example(item, shots, before) for item in items[:limit]]
+
+    def data_hash(self, split: str = "test") -> str:
+        """Names the prompts, references and tests: first 12 hex digits of a sha256.
+
+        It depends on the exemplars and on how prompts are wrapped, so that rows of different
+        protocols are never taken for each other, but not on how completions are judged (see
+        `version`), nor on where the rows come from.
+        """
+        wrapped = json.dumps([self.protocol.chat, self.protocol.turns, self.protocol.bos])
+        lines = "".join(as_line(example) for example in self.load(split))
+        return hashlib.sha256((wrapped + "\n" + lines).encode()).hexdigest()[:12]
+
+    def prompts(self, examples: Sequence[Example], model: Model) -> list[str]:
+        """What a model is given: the plain prompts, or the chat form, after BOS where the protocol
+        says so for its family.
+
+        Raises UserError when the protocol needs a chat template or a BOS token that the tokenizer
+        does not have.
+        """
+        if self.protocol.uses_chat(model.name):
+            return [_chat(model, example, self.protocol.profile) for example in examples]
+        bos = ""
+        if model.family.model_type in self.protocol.bos:
+            bos = model.tokenizer.bos_token
+            if not bos:
+                raise UserError(
+                    f"Profile {self.protocol.profile} begins prompts of {model.family.model_type}"
+                    f" with a BOS token, which the tokenizer of {model.name} does not name:"
+                    " bos_token is expected in tokenizer_config.json."
+                )
+        return [bos + example.prompt for example in examples]
+
+    def score(self, completion: str, example: Example) -> Score:
+        """Judges one completion (decoded text before the first EOS)."""
+        return self.score_many([(completion, example)], workers=1)[0]
+
+    def score_many(self, pairs: Iterable[Pair], workers: int = 2) -> list[Score]:
+        """Judges (completion, example) pairs; results keep their order. Raises SandboxUnavailable
+        where code cannot be run.
+        """
+        if workers < 1:
+            raise UserError(f"workers must be at least 1, not {workers}.")
+        ends = exemplars.stops(self.protocol)
+        return self.spec.judge(
+            [(exemplars.cut(completion, ends), example) for completion, example in pairs],
+            self.protocol,
+            workers,
+        )
+
+    def _fields(self, split: str, ids: list[str]) -> list[Mapping[str, str]]:
+        known = {item.id: item.fields for item in _items(self.spec, split, self.data_dir)}
+        missing = [name for name in ids if name not in known]
+        if missing:
+            raise UserError(
+                f"The exemplars {', '.join(missing)} are not in the split {split} of {self.name}:"
+                " use the published data."
+            )
+        return [known[name] for name in ids]
+
+    def _example(self, item: Item, shots: list[Mapping[str, str]], before: str) -> Example:
+        text, messages, prefill = exemplars.prompt(self.protocol, shots, before, item.fields)
+        chat = {"messages": messages, "prefill": prefill} if self.protocol.chat != "never" else {}
+        return Example(item.id, text, item.reference, {**item.meta, **chat})
+
+
+def _chat(model: Model, example: Example, profile: str) -> str:
+    if not getattr(model.tokenizer, "chat_template", None):
+        raise UserError(
+            f"Profile {profile} needs a chat template, which the tokenizer of {model.name} does not"
+            " have: use a profile with base prompts, such as psd-512."
+        )
+    text = model.tokenizer.apply_chat_template(
+        example.meta["messages"], tokenize=False, add_generation_prompt=True
+    )
+    return text + example.meta["prefill"]
+
+
+def make(spec: Spec, profile: str | None, data_dir: str | Path | None) -> Benchmark:
+    """Builds a benchmark under a profile (default: the benchmark's own), with rows from a folder
+    (`data_dir`, else the environment variable PSD_DATA_DIR), else the Hub."""
+    found = find(profile or spec.default_profile, spec.name)
+    folder = data_dir or os.environ.get(source.FOLDER)
+    folder = str(Path(folder).expanduser()) if folder else None
+    return Benchmark(spec.name, spec.description, found.length, None, None, spec, found, folder)

@@ -1,0 +1,89 @@
+"""Graph files: one JSON per calibrated graph under data/graphs, formulas with their counts and
+where they come from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from psd_lib.decoding.graphs import Graph, Measured
+from psd_lib.errors import UserError
+from psd_lib.paths import GRAPHS
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A calibrated graph as it lies on disk: formulas best first, how often each was reached, and
+    the provenance.
+
+    `counts[n]` says in how many of `states` recorded states formula n was really reached.
+    """
+
+    name: str
+    block_length: int
+    formulas: tuple
+    counts: tuple[int, ...]
+    states: int
+    provenance: dict[str, Any]
+
+    @property
+    def measured(self) -> Measured:
+        """What decoding needs of it."""
+        graph = Graph(self.formulas)
+        text = json.dumps([graph.formulas, self.block_length], separators=(",", ":"))
+        return Measured(
+            graph, self.block_length, self.name, hashlib.sha256(text.encode()).hexdigest()[:12]
+        )
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """List the graphs that have a file."""
+    return sorted(path.stem for path in (folder or GRAPHS).glob("*.json"))
+
+
+def save(calibration: Calibration, folder: Path | None = None) -> Path:
+    """Write the graph's file, which `load` reads by its name."""
+    folder = folder or GRAPHS
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{calibration.name}.json"
+    text = json.dumps({"format": FORMAT, **asdict(calibration)}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def load(graph: str | Path | None, folder: Path | None = None) -> Calibration:
+    """Read a graph by its name in data/graphs or by the path of its file.
+
+    Raises UserError when there is no such file or when it is not a graph file.
+    """
+    folder = folder or GRAPHS
+    there = ", ".join(names(folder)) or "none yet"
+    if graph is None:
+        raise UserError(
+            f"calibrated drafts need a graph, graph=NAME; there are: {there};"
+            " psd_lab.calibration.calibrate makes one."
+        )
+    path = Path(graph) if str(graph).endswith(".json") else folder / f"{graph}.json"
+    if not path.is_file():
+        raise UserError(
+            f"unknown graph {str(graph)!r}; there are: {there}; psd_lab.calibration.calibrate makes"
+            " one."
+        )
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data.pop("format") != FORMAT:
+            raise ValueError("another format")
+        found = Calibration(**data)
+        return Calibration(
+            **{**data, "formulas": found.measured.graph.formulas, "counts": tuple(found.counts)}
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no graph file ({error}); psd_lab.calibration.save writes one."
+        ) from None

@@ -1,7 +1,0 @@
-"""Runs: experiments as data, rows on disk, and the notebooks that are executed from them."""
-
-from psd_lib.runs.config import ExperimentConfig
-from psd_lib.runs.experiments import experiment, run
-from psd_lib.runs.tiers import Tier
-
-__all__ = ["ExperimentConfig", "Tier", "experiment", "run"]

@@ -1,0 +1,94 @@
+"""Every draft builder of the registry under replay: the policy's own trajectory state by state, in
+no more calls.
+
+A builder is tested by being listed in `BUILDERS`; one that cannot be made without arguments gets
+them in `made`.
+"""
+
+from dataclasses import replace
+
+import pytest
+from support.reference import reference_states, traced_states
+from test_invariants import config, make_model, make_prompts, run
+
+from psd_lib.decoding.acceptance import Replay
+from psd_lib.decoding.drafts import BUILDERS
+from psd_lib.decoding.graphs import Graph, Measured
+
+pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
+SWAPS = Measured(
+    Graph(([(0, 0)], [(0, 1)], [(1, 0)], [(0, 0), (1, 0)], [(0, 0), (1, 2)])), 8, "literal", ""
+)
+ARGUMENTS = {"calibrated": (SWAPS, 5), "draft_model": (3, make_model(7))}
+MODELS = {"block-causal": (1, False, 6.0), "bidirectional": (3, True, 6.0)}
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return make_model(*MODELS[request.param])
+
+
+EXACT = [name for name, builder in BUILDERS.items() if not getattr(builder, "approximate", False)]
+
+
+def made(name):
+    """A builder of that name, with the arguments that it cannot be made without."""
+    return BUILDERS[name](*ARGUMENTS.get(name, ()))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+@pytest.mark.parametrize("policy", ["top_k", "confidence"])
+@pytest.mark.parametrize("name", EXACT)
+def test_invariant_1_9_and_10_every_builder_keeps_the_reference_trajectory(
+    model, name, policy, temperature
+):
+    prompts, settings = make_prompts(31, 4), config(policy, temperature=temperature, seed=5)
+    settings = replace(settings, builder=made(name), acceptor=Replay())
+    assert settings.exact
+    for index, (prompt, sequence) in enumerate(zip(prompts, run(model, prompts, settings))):
+        states = reference_states(model, prompt, settings, index)
+        assert traced_states(model, prompt, sequence) == states
+        assert sequence.nfe <= len(states)
+
+
+@pytest.mark.parametrize("name", [name for name in EXACT if name != "none"])
+def test_invariant_10_and_12_every_builder_keeps_to_its_budget(model, name):
+    prompts, settings = make_prompts(32, 4), config("top_k")
+    builder = made(name)
+    bare = run(model, prompts, settings.bare)
+    drafted = run(model, prompts, replace(settings, builder=builder))
+    assert all(
+        one.nfe >= other.nfe and one.tokens == other.tokens for one, other in zip(bare, drafted)
+    )
+    assert sum(entry["drafted"] for sequence in drafted for entry in sequence.trace.iterations) > 0
+    assert all(
+        entry["rows"] <= builder.depth + 1
+        for sequence in drafted
+        for entry in sequence.trace.iterations
+    )
+    assert all(
+        entry["drafted"] <= builder.depth
+        for sequence in drafted
+        for entry in sequence.trace.iterations
+    )
+
+
+def test_only_a_builder_that_calls_the_model_its_own_way_is_not_exact():
+    approximate = [name for name in BUILDERS if name not in EXACT]
+    assert approximate == ["packed"]
+    assert not replace(config("top_k"), builder=BUILDERS["packed"]()).exact
+
+
+def test_orders_that_swap_are_what_a_chain_under_replay_misses():
+    """The point of the order-swap graph: at the same number of rows it needs fewer calls, summed
+    over prompts.
+    """
+    calls = {}
+    for name in ("chain", "order_swap"):
+        builder = BUILDERS[name](depth=7)
+        found = [
+            run(make_model(*spec), make_prompts(33, 8), replace(config("top_k"), builder=builder))
+            for spec in MODELS.values()
+        ]
+        calls[name] = sum(sequence.nfe for out in found for sequence in out)
+    assert calls["order_swap"] < calls["chain"]

@@ -1,0 +1,337 @@
+"""Benchmarks under profiles: where rows come from, prompts, chat form, hashes, and what bad input
+is told.
+"""
+
+import dataclasses
+import gzip
+import json
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+from support.benchmark_data import FOLDER, needs_data
+
+from psd_lab import tasks
+from psd_lab.tasks.benchmarks import SPECS, exemplars, make
+from psd_lab.tasks.benchmarks import protocol as protocols
+from psd_lib.errors import UserError
+
+NAMES = ["gsm8k", "humaneval", "mbpp", "mbpp-sanitized", "math500"]
+SIZES = {"gsm8k": 1319, "humaneval": 164, "mbpp": 500, "mbpp-sanitized": 257}
+ASKED = {"problem": "What is $1+1$?", "solution": "It is $\\boxed{2}$.", "answer": "2"}
+PAIRS = [(name, profile) for name in NAMES for profile in tasks.profiles(name)]
+
+
+def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def math(folder, count=3):
+    write(
+        folder / "math500" / "test.jsonl", [{**ASKED, "level": number} for number in range(count)]
+    )
+    return tasks.get("math500", data_dir=folder)
+
+
+class Tokenizer:
+    bos_token = "<s>"
+    chat_template = None
+
+    def apply_chat_template(self, messages, tokenize, add_generation_prompt):
+        assert not tokenize and add_generation_prompt
+        return (
+            "".join(f"<{message['role']}>{message['content']}" for message in messages)
+            + "<assistant>"
+        )
+
+
+def model(name="LLaDA-1.5", model_type="llada", chat_template=None, bos_token="<s>"):
+    """What `prompts` reads of a model: its name, family and tokenizer."""
+    tokenizer = Tokenizer()
+    tokenizer.chat_template, tokenizer.bos_token = chat_template, bos_token
+    family = type("F", (), {"model_type": model_type})
+    return type("M", (), {"name": name, "family": family, "tokenizer": tokenizer})
+
+
+def test_names_follow_the_embedded_ones():
+    assert tasks.benchmark_names() == NAMES and tasks.names()[-len(NAMES) :] == NAMES
+    assert all(tasks.describe(name) for name in tasks.names())
+
+
+@pytest.mark.parametrize("name, profile", PAIRS)
+def test_every_value_of_every_profile_has_a_source(name, profile):
+    found = protocols.find(profile, name)
+    assert set(found.sources) == set(protocols.SETTINGS) and all(found.sources.values())
+    assert set(found.inferred) <= set(protocols.SETTINGS)
+    assert found.template in protocols.parts("templates")
+    assert found.exemplars is None or found.exemplars in protocols.parts("exemplars")
+    assert found.length % found.block_length(4) == 0
+    assert tasks.get(name, profile).version.startswith(found.headline)
+
+
+def test_the_papers_profile_says_what_the_paper_says():
+    for name in ("gsm8k", "humaneval", "mbpp"):
+        found = tasks.get(name, "psd-512").protocol
+        assert (found.block, found.length, found.chat, found.early_stop, found.counted) == (
+            32,
+            512,
+            "never",
+            True,
+            "before_eos",
+        )
+        assert (
+            not {"block", "length", "early_stop", "counted"} & set(found.inferred)
+            and "template" in found.inferred
+        )
+        assert tasks.get(name).profile == "psd-512" and tasks.get(name).gen_length == 512
+    assert tasks.get("math500").profile == tasks.get("mbpp-sanitized").profile == "sdar-native"
+
+
+def test_a_variant_changes_only_what_it_names():
+    plain, cot = protocols.find("psd-512", "gsm8k"), protocols.find("psd-512:cot", "gsm8k")
+    changed = {key for key in protocols.SETTINGS if getattr(plain, key) != getattr(cot, key)}
+    assert changed == {"template", "exemplars"}
+    assert protocols.find("llada-native:instruct", "gsm8k").block_length(4) == 512
+    assert protocols.find("sdar-native", "gsm8k").block_length(4) == 4
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ({"is": 1}, "block of profile p must be"),
+        ({"is": 1, "from": "nobody"}, "block of profile p must be"),
+        ({"is": "half", "from": "s"}, "block a number or one of whole, native"),
+    ],
+    ids=["no-source", "unknown-source", "bad-value"],
+)
+def test_a_profile_without_sources_or_with_impossible_values_is_refused(value, message):
+    values = {
+        key: {"is": "never" if key == "chat" else 1, "from": "s"} for key in protocols.SETTINGS
+    }
+    with pytest.raises(UserError, match=message):
+        protocols._protocol("p", {**values, "block": value}, {"s": "somewhere"})
+    with pytest.raises(UserError, match="missing or unknown: block, blok"):
+        protocols._protocol(
+            "p",
+            {**{k: v for k, v in values.items() if k != "block"}, "blok": values["length"]},
+            {"s": "somewhere"},
+        )
+
+
+@needs_data
+@pytest.mark.parametrize("name", list(SIZES))
+def test_published_rows_are_complete_and_known(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        examples = tasks.get(name, data_dir=FOLDER).load("test")
+    assert len(examples) == len({example.id for example in examples}) == SIZES[name]
+    assert tasks.get(name, data_dir=FOLDER).load("test", 7) == examples[:7]
+
+
+@needs_data
+@pytest.mark.parametrize("name, profile", [pair for pair in PAIRS if pair[0] != "math500"])
+def test_frozen_exemplars_stand_before_every_prompt_and_are_no_items(name, profile):
+    task = tasks.get(name, profile, FOLDER)
+    found = exemplars.exemplars(task.protocol.exemplars, task._fields)
+    before = "".join(exemplars.shots(task.protocol.template, found))
+    assert len(found) == int((task.protocol.exemplars or "-0").rsplit("-", 1)[1])
+    assert all(example.prompt.startswith(before) for example in task.load("test", 5))
+    if "train" in SPECS[name].files.files and (task.protocol.exemplars or "").startswith("gsm8k-5"):
+        assert len(task.load("train")) == 7473 - 5
+
+
+@needs_data
+def test_changed_exemplars_are_refused(tmp_path):
+    with gzip.open(f"{FOLDER}/gsm8k/train.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    rows[61]["question"] += " Why?"
+    write(tmp_path / "train.jsonl", rows)
+    write(tmp_path / "test.jsonl.gz", rows[:2])
+    with (
+        pytest.warns(UserWarning, match="gsm8k train has 7473 rows .* not the published"),
+        pytest.raises(UserError, match="exemplars gsm8k-5 have the sha256"),
+    ):
+        tasks.get("gsm8k", "psd-512", tmp_path).load("test")
+
+
+@needs_data
+def test_hash_depends_on_prompts_and_not_on_judging():
+    hashes = {
+        profile: tasks.get("gsm8k", profile, FOLDER).data_hash()
+        for profile in ("psd-512", "psd-512:cot", "fastdllm-256", "dream-native")
+    }
+    assert len(set(hashes.values())) == 4, (
+        "psd-512 and fastdllm-256 differ in their use of chat templates"
+    )
+    task = tasks.get("humaneval", "psd-512", FOLDER)
+    other = dataclasses.replace(
+        task, protocol=dataclasses.replace(task.protocol, headline="prompt-as-is-1")
+    )
+    assert other.data_hash() == task.data_hash() and other.version != task.version
+
+
+def test_rows_through_datasets_are_those_of_a_folder(tmp_path):
+    pytest.importorskip("datasets")
+    rows = [{**ASKED, "level": number} for number in range(3)]
+    write(tmp_path / "hub" / "test.jsonl", rows)
+    spec = SPECS["math500"]
+    through_hub = dataclasses.replace(
+        spec, files=dataclasses.replace(spec.files, repo=str(tmp_path / "hub"))
+    )
+    local = math(tmp_path)
+    assert make(through_hub, None, None).load() == local.load()
+    assert make(through_hub, None, None).data_hash() == local.data_hash()
+
+
+@pytest.mark.parametrize("flags", [{"HF_HUB_OFFLINE": "1"}], ids=["offline"])
+def test_offline_fails_at_once_and_says_what_to_do(flags, tmp_path):
+    pytest.importorskip("datasets")
+    code = (
+        "import sys, time, datasets\nfrom psd_lab import tasks\nstart = time.monotonic()\ntry:\n   "
+        " tasks.get('humaneval').load()\nexcept ValueError as error:\n   "
+        " print(type(error).__name__, error)\nprint(time.monotonic() - start)"
+    )
+    env = (
+        {key: value for key, value in os.environ.items() if key != "PSD_DATA_DIR"}
+        | flags
+        | {"HF_HOME": str(tmp_path)}
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    ).stdout
+    said, seconds = out.strip().rsplit("\n", 1)
+    assert said.startswith(
+        "UserError humaneval could not be read from openai/openai_humaneval on the Hub (it is not"
+        " in the local cache and HF_HUB_OFFLINE forbids the network): download it once, or give a"
+        " folder that has humaneval/HumanEval.jsonl"
+    )
+    assert float(seconds) < 15, "the Hub's client retries for 23 s without the flag"
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        (
+            [{"question": "q"}],
+            (
+                "Row 1 of math500 lacks problem, solution, answer: the columns problem, solution,"
+                " answer are expected, it has question"
+            ),
+        ),
+        ([ASKED, ["no"]], "Row 2 of math500 lacks .* it has list"),
+        ([], "The split test of math500 in .* is empty"),
+        ([{**ASKED, "problem": 3}], "A row of math500 test has other contents than expected"),
+    ],
+    ids=["columns", "list", "empty", "contents"],
+)
+def test_other_columns_are_named(tmp_path, rows, message):
+    write(tmp_path / "math500" / "test.jsonl", rows)
+    with pytest.raises(UserError, match=message):
+        tasks.get("math500", data_dir=tmp_path).load()
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"\xff\xfe", gzip.compress(b"{}")[:-4]], ids=["json", "bytes", "gzip"]
+)
+def test_a_damaged_file_is_named(tmp_path, content):
+    end = ".gz" if content[:2] == b"\x1f\x8b" else ""
+    (tmp_path / f"test.jsonl{end}").write_bytes(content)
+    with pytest.raises(UserError, match="test.jsonl.* cannot be read"):
+        tasks.get("math500", data_dir=tmp_path).load()
+
+
+def test_the_environment_names_a_folder(tmp_path, monkeypatch):
+    expected = math(tmp_path).load()
+    monkeypatch.setenv("PSD_DATA_DIR", str(tmp_path))
+    assert tasks.get("math500").load() == expected
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda folder: tasks.get("gsm8k", "paper"),
+            "Unknown profile 'paper': use one of dream-native,",
+        ),
+        (
+            lambda folder: tasks.get("math500", "psd-512"),
+            (
+                "Profile psd-512 does not run math500: the paper reports no MATH; it runs gsm8k,"
+                " humaneval, mbpp"
+            ),
+        ),
+        (
+            lambda folder: tasks.get("math500", "llada-native:base"),
+            "Profile llada-native:base does not run math500: LLaDA-Base",
+        ),
+        (
+            lambda folder: tasks.get("gsm8k", data_dir=folder).load(),
+            r"gsm8k is not in .*: gsm8k/train.jsonl \(or train.jsonl.gz\) is expected there",
+        ),
+        (
+            lambda folder: tasks.get("humaneval", data_dir=folder).load("train"),
+            "Unknown split 'train' of task humaneval: use one of test",
+        ),
+        (lambda folder: math(folder).load("test", 0), "limit must be at least 1 or None, not 0"),
+        (lambda folder: math(folder).score_many([], 0), "workers must be at least 1, not 0"),
+        (
+            lambda folder: math(folder).path("test"),
+            "math500 is published data and is not generated here",
+        ),
+        (lambda folder: math(folder).stream(0), "Task math500 has fixed sets only"),
+    ],
+    ids=range(9),
+)
+def test_bad_requests_say_what_is_accepted(call, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        call(tmp_path)
+
+
+@needs_data
+def test_prompts_of_base_models_begin_with_bos_only_where_the_family_has_it():
+    task = tasks.get("humaneval", "psd-512", FOLDER)
+    examples = task.load("test", 2)
+    plain = [example.prompt for example in examples]
+    assert task.prompts(examples, model()) == plain
+    assert task.prompts(examples, model("Dream", "Dream")) == ["<s>" + prompt for prompt in plain]
+    with pytest.raises(UserError, match="BOS token, which the tokenizer of Dream does not name"):
+        task.prompts(examples, model("Dream", "Dream", bos_token=None))
+
+
+@needs_data
+def test_chat_follows_the_profile_and_the_models_name():
+    task = tasks.get("gsm8k", "fastdllm-256", FOLDER)
+    examples = task.load("test", 1)
+    assert task.prompts(examples, model("LLaDA-1.5", chat_template="x")) == [examples[0].prompt]
+    assert task.prompts(examples, model("LLaDA-8B-Instruct", chat_template="x")) == [
+        f"<user>{examples[0].prompt}<assistant>"
+    ]
+    with pytest.raises(UserError, match="fastdllm-256 needs a chat template"):
+        task.prompts(examples, model("LLaDA-8B-Instruct"))
+    turns = tasks.get("gsm8k", "llada-native", FOLDER).load("test", 1)[0].meta["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant"] * 4 + ["user"]
+    prefill = tasks.get("mbpp", "dream-native:instruct", FOLDER)
+    assert prefill.prompts(prefill.load("test", 1), model(chat_template="x"))[0].endswith(
+        "<assistant>\n```python\n"
+    )
+
+
+def test_completions_end_at_the_first_stop_string_of_the_template():
+    assert (
+        exemplars.cut("a[DONE]b", ("[DONE]",)) == "a"
+        and exemplars.cut("aQ:b</s>", ("</s>", "Q:")) == "a"
+    )
+    assert exemplars.cut("a\ndef", ()) == "a\ndef" and exemplars.cut("", ("x",)) == ""
+    assert exemplars.stops(protocols.find("psd-512", "humaneval")) == ()
+    assert exemplars.stops(protocols.find("psd-512", "mbpp")) == ("[DONE]",)
+    assert exemplars.fill("{code} {1} {}", {"code": "f'{x}' {code}"}) == "f'{x}' {code} {1} {}"

@@ -1,0 +1,321 @@
+"""The embedded tasks: literal examples, determinism, separation of splits, gold answers, bad input."""
+
+import hashlib
+import itertools
+import json
+import re
+
+import pytest
+
+from psd_lab import tasks
+from psd_lab.cli import main
+from psd_lab.tasks import Example, fixed
+from psd_lab.tasks.base import Task, as_line
+from psd_lab.tasks.mini_gsm import LARGEST, Step
+from psd_lab.tasks.splits import split_of
+from psd_lib.errors import UserError
+
+NAMES = ["mini-gsm", "mini-humaneval", "mini-mbpp"]
+HELD_OUT = ("validation", "test")
+
+GSM_PROMPT = (
+    "Finn works for 7 dollars per hour. On Monday Finn works 7 hours and on Friday 2 hours. Then"
+    " Finn pays 26 dollars for buttons. How many dollars does Finn have left?\n"
+)
+GSM_REFERENCE = (
+    "For 7 hours on Monday Finn gets 7*7=49 dollars.\n"
+    "For 2 hours on Friday Finn gets 2*7=14 dollars.\n"
+    "Together this is 49+14=63 dollars.\n"
+    "After Finn pays 26 dollars, Finn has 63-26=37 dollars left.\n"
+    "#### 37"
+)
+GSM_META = {"answer": "37", "pattern": ["7*7=49", "2*7=14", "14+49=63", "63-26=37"]}
+HUMANEVAL_PROMPT = (
+    'def process(xs):\n    """Negate each number, then keep the numbers below 3."""\n'
+)
+HUMANEVAL_REFERENCE = (
+    "    xs = [-x for x in xs]\n"
+    "    result = []\n"
+    "    for x in xs:\n"
+    "        if x < 3:\n"
+    "            result.append(x)\n"
+    "    xs = result\n"
+    "    return xs\n"
+)
+MBPP_PROMPT = (
+    "Given a list of numbers, write a function to sort the numbers from large to small, compute the"
+    " step from each number to the next and compute the length of the list.\nassert convert([1, 5,"
+    " 5, 3, 17, 10]) == 5\nassert convert([8, 20, 15, 11, 0, 20]) == 5\n"
+)
+MBPP_REFERENCE = (
+    "def convert(xs):\n"
+    "    xs = sorted(xs, reverse=True)\n"
+    "    xs = [b - a for a, b in zip(xs, xs[1:])]\n"
+    "    return len(xs)\n"
+)
+
+
+@pytest.fixture(scope="module")
+def train():
+    """30,000 train items of each task, as the fixed train set holds them, and the digest of its
+    file.
+    """
+    sets = {}
+    for name in NAMES:
+        digest, items = hashlib.sha256(), []
+        for example in fixed.members(tasks.get(name), "train"):
+            digest.update(as_line(example).encode())
+            items.append((example.prompt, example.reference, tuple(example.meta["pattern"])))
+        sets[name] = (items, digest.hexdigest())
+    return sets
+
+
+def manifest(name):
+    return json.loads(fixed.manifest_path(tasks.get(name)).read_text())
+
+
+def test_names_are_in_order_of_presentation():
+    assert tasks.embedded() == NAMES
+    assert tasks.names() == NAMES + tasks.benchmark_names()
+    assert [tasks.get(name).name for name in NAMES] == NAMES
+
+
+def test_literal_first_items():
+    gsm, humaneval, mbpp = (tasks.get(name).load("test", 1)[0] for name in NAMES)
+    assert (gsm.prompt, gsm.reference, gsm.meta) == (GSM_PROMPT, GSM_REFERENCE, GSM_META)
+    assert (humaneval.prompt, humaneval.reference) == (HUMANEVAL_PROMPT, HUMANEVAL_REFERENCE)
+    assert (mbpp.prompt, mbpp.reference) == (MBPP_PROMPT, MBPP_REFERENCE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_same_stream(name):
+    task = tasks.get(name)
+    first, again, other = (list(itertools.islice(task.stream(seed), 50)) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("split", HELD_OUT)
+def test_committed_sets_are_what_the_generator_writes(name, split):
+    task = tasks.get(name)
+    text = "".join(as_line(example) for example in fixed.members(task, split))
+    assert task.path(split).read_text() == text
+    entry = manifest(name)["splits"][split]
+    assert entry == {
+        "count": fixed.SIZES[split],
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    assert task.data_hash(split) == entry["sha256"][:12]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_train_regenerates_to_the_hash_in_the_manifest(name, train):
+    items, digest = train[name]
+    assert manifest(name)["splits"]["train"] == {"count": len(items), "sha256": digest}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_prompt_twice_in_a_split(name, train):
+    assert len({prompt for prompt, _, _ in train[name][0]}) == fixed.SIZES["train"]
+    for split in HELD_OUT:
+        assert (
+            len({example.prompt for example in tasks.get(name).load(split)}) == fixed.SIZES[split]
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_held_out_texts_and_patterns_never_occur_in_train(name, train):
+    sets = {"train": [set(column) for column in zip(*train[name][0], strict=True)]}
+    for split in HELD_OUT:
+        rows = [
+            (e.prompt, e.reference, tuple(e.meta["pattern"])) for e in tasks.get(name).load(split)
+        ]
+        sets[split] = [set(column) for column in zip(*rows, strict=True)]
+    for one, other in itertools.combinations(sets, 2):
+        for kind, left, right in zip(
+            ("prompt", "reference", "pattern"), sets[one], sets[other], strict=True
+        ):
+            assert not left & right, f"{kind} shared by {one} and {other}"
+
+
+def test_code_tasks_hold_out_the_same_compositions(train):
+    for held, seen in (("mini-humaneval", "mini-mbpp"), ("mini-mbpp", "mini-humaneval")):
+        patterns = {tuple(e.meta["pattern"]) for e in tasks.get(held).load("test")}
+        assert not patterns & {pattern for _, _, pattern in train[seen][0]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prompt_has_one_pattern(name, train):
+    """Otherwise the text of a held-out question could be in train with another answer pattern."""
+    patterns = {}
+    for prompt, _, pattern in train[name][0] + [
+        (e.prompt, e.reference, tuple(e.meta["pattern"]))
+        for e in itertools.islice(tasks.get(name).stream(9), 5000)
+    ]:
+        assert patterns.setdefault(prompt, pattern) == pattern
+
+
+def test_split_depends_on_the_pattern_alone():
+    counts = dict.fromkeys(("train", "validation", "test"), 0)
+    for number in range(4000):
+        counts[split_of((f"{number}+1",))] += 1
+        assert split_of((f"{number}+1",), atomic=True) == "train"
+    assert 150 < counts["test"] < 250 and 150 < counts["validation"] < 250
+
+
+def test_train_is_where_every_word_number_and_primitive_of_test_is_learnt(train):
+    for name in NAMES:
+        known = {
+            word
+            for prompt, reference, _ in train[name][0]
+            for word in re.findall(r"[A-Za-z]+|\d+", prompt + reference)
+        }
+        asked = {
+            word
+            for e in tasks.get(name).load("test")
+            for word in re.findall(
+                r"[A-Za-z]+|\d+", re.sub(r"assert .*\n", "", e.prompt) + e.reference
+            )
+        }
+        assert asked <= known
+        blocks = {part for _, _, pattern in train[name][0] for part in pattern}
+        if name != "mini-gsm":
+            assert {
+                part for e in tasks.get(name).load("test") for part in e.meta["pattern"]
+            } <= blocks
+
+
+def test_single_primitives_are_train_only(train):
+    for name in NAMES[1:]:
+        assert any(len(pattern) == 1 for _, _, pattern in train[name][0])
+        assert all(
+            len(e.meta["pattern"]) >= 2 for split in HELD_OUT for e in tasks.get(name).load(split)
+        )
+
+
+def test_worked_solutions_are_right(train):
+    """Every equation holds, stays inside the number range, and the last one is the answer."""
+    for _, reference, pattern in train["mini-gsm"][0][:5000]:
+        equations = re.findall(r"(\d+)([-+*/])(\d+)=(\d+)", reference)
+        assert 3 <= len(equations) <= 5
+        steps = [Step(int(a), op, int(b), ()) for a, op, b, _ in equations]
+        assert [step.result for step in steps] == [int(result) for *_, result in equations]
+        assert all(step.result <= LARGEST for step in steps)
+        assert tuple(step.normal() for step in steps) == pattern
+        assert reference.endswith(f"#### {equations[-1][3]}")
+
+
+def test_every_gold_word_problem_scores_correct():
+    task = tasks.get("mini-gsm")
+    pairs = [(e.reference, e) for split in HELD_OUT for e in task.load(split)]
+    assert {(score.correct, score.reason) for score in task.score_many(pairs)} == {(True, "ok")}
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("count", [40, pytest.param(None, marks=pytest.mark.slow)])
+def test_gold_programs_pass_and_programs_of_others_do_not(name, count):
+    task = tasks.get(name)
+    examples = [e for split in HELD_OUT for e in task.load(split, count and count // 2)]
+    scores = task.score_many((e.reference, e) for e in examples)
+    assert {(score.correct, score.reason) for score in scores} == {(True, "ok")}
+    if count:
+        shifted = examples[1:] + examples[:1]
+        wrong = task.score_many(
+            (other.reference, e) for e, other in zip(examples, shifted, strict=True)
+        )
+        assert sum(score.correct for score in wrong) == 0
+
+
+def test_number_is_taken_from_the_marker_first():
+    task, item = tasks.get("mini-gsm"), Example("x", "q\n", "r", {"answer": "19"})
+    cases = {
+        "12+7=19\n#### 19": (True, "19", "ok"),
+        "#### 19 or 20": (True, "19", "ok"),
+        "#### 20, not 19": (False, "20", "wrong"),
+        "so 12+7=19.": (True, "19", "ok (last number)"),
+        "19 and 20": (False, "20", "wrong (last number)"),
+        "#### 19.0": (True, "19.0", "ok"),
+        "#### -19": (False, "-19", "wrong"),
+        "": (False, None, "no answer"),
+        "none": (False, None, "no answer"),
+    }
+    for completion, expected in cases.items():
+        score = task.score(completion, item)
+        assert (score.correct, score.answer, score.reason) == expected, completion
+
+
+def test_load_takes_the_first_items():
+    task = tasks.get("mini-gsm")
+    assert task.load("test", 7) == task.load("test")[:7]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: tasks.get("gsm"),
+            r"Unknown task 'gsm': use one of mini-gsm, mini-humaneval, mini-mbpp, gsm8k, humaneval,"
+            r" mbpp, "
+            r"mbpp-sanitized, math500\.",
+        ),
+        (
+            lambda: tasks.get("mini-gsm", "psd-512"),
+            r"Task mini-gsm is embedded and takes no profile and no data_dir",
+        ),
+        (
+            lambda: tasks.get("mini-gsm", data_dir="."),
+            r"Task mini-gsm is embedded and takes no profile and no data_dir",
+        ),
+        (
+            lambda: tasks.get("mini-gsm").load("dev"),
+            r"Unknown split 'dev' of task mini-gsm: use one of train, validation, test\.",
+        ),
+        (lambda: tasks.get("mini-gsm").stream(0, "dev"), r"Unknown split 'dev'"),
+        (
+            lambda: tasks.get("mini-gsm").load("test", 0),
+            r"limit must be at least 1 or None, not 0\.",
+        ),
+        (
+            lambda: tasks.get("mini-gsm").score_many([], workers=0),
+            r"workers must be at least 1, not 0\.",
+        ),
+        (lambda: Task("f", "", 8, judge=None).stream(0), r"Task f has fixed sets only"),
+    ],
+)
+def test_bad_requests_say_what_is_accepted(call, message):
+    with pytest.raises(UserError, match=message):
+        call()
+
+
+def test_missing_file_says_how_to_write_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("psd_lab.paths.TASKS", tmp_path)
+    for call in (tasks.get("mini-mbpp").load, tasks.get("mini-mbpp").data_hash):
+        with pytest.raises(
+            UserError, match=r"test.jsonl does not exist: run `psd tasks mini-mbpp`"
+        ):
+            call()
+
+
+@pytest.mark.parametrize(
+    "line", ['{"id": "x"', '{"id": "x"}', "[]", "", '{"id": 1, "prompt": 2, "reference": 3}']
+)
+def test_corrupt_line_is_named(tmp_path, monkeypatch, line):
+    monkeypatch.setattr("psd_lab.paths.TASKS", tmp_path)
+    task = tasks.get("mini-gsm")
+    path = task.path("test")
+    path.parent.mkdir()
+    path.write_text(as_line(Example("a", "p", "r", {})) + line + "\n")
+    assert task.load("test", 1)[0].id == "a"
+    with pytest.raises(UserError, match=r"test.jsonl line 2 is not an item"):
+        task.load("test")
+
+
+def test_the_command_writes_the_sets_it_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("psd_lab.paths.TASKS", tmp_path)
+    monkeypatch.setattr(fixed, "SIZES", {"train": 5, "validation": 2, "test": 3})
+    assert main(["tasks", "mini-gsm"]) == 0
+    assert [len(tasks.get("mini-gsm").load(split)) for split in fixed.SIZES] == [5, 2, 3]
+    assert [path.name for path in tmp_path.iterdir()] == ["mini-gsm"]
+    assert main(["tasks", "gsm8k"]) == 2
+    assert "Task gsm8k is published data and is not generated here" in capsys.readouterr().err
