@@ -2,24 +2,21 @@
 no more calls.
 
 A builder is tested by being listed in `BUILDERS`; one that cannot be made without arguments gets
-them in `made`.
+them in `support.drafters`.
 """
 
 from dataclasses import replace
 
 import pytest
+from support.configs import config, run
+from support.drafters import EXACT_DRAFTERS, make_drafter
+from support.models import make_model, make_prompts
 from support.reference import reference_states, traced_states
-from test_invariants import config, make_model, make_prompts, run
 
 from psd_lib.decoding.acceptance import Replay
 from psd_lib.decoding.drafts import BUILDERS
-from psd_lib.decoding.graphs import Graph, Measured
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
-SWAPS = Measured(
-    Graph(([(0, 0)], [(0, 1)], [(1, 0)], [(0, 0), (1, 0)], [(0, 0), (1, 2)])), 8, "literal", ""
-)
-ARGUMENTS = {"calibrated": (SWAPS, 5), "draft_model": (3, make_model(7))}
 MODELS = {"block-causal": (1, False, 6.0), "bidirectional": (3, True, 6.0)}
 
 
@@ -28,22 +25,14 @@ def model(request):
     return make_model(*MODELS[request.param])
 
 
-EXACT = [name for name, builder in BUILDERS.items() if not getattr(builder, "approximate", False)]
-
-
-def made(name):
-    """A builder of that name, with the arguments that it cannot be made without."""
-    return BUILDERS[name](*ARGUMENTS.get(name, ()))
-
-
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 @pytest.mark.parametrize("policy", ["top_k", "confidence"])
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", EXACT_DRAFTERS)
 def test_invariant_1_9_and_10_every_builder_keeps_the_reference_trajectory(
     model, name, policy, temperature
 ):
     prompts, settings = make_prompts(31, 4), config(policy, temperature=temperature, seed=5)
-    settings = replace(settings, builder=made(name), acceptor=Replay())
+    settings = replace(settings, builder=make_drafter(name), acceptor=Replay())
     assert settings.exact
     for index, (prompt, sequence) in enumerate(zip(prompts, run(model, prompts, settings))):
         states = reference_states(model, prompt, settings, index)
@@ -51,10 +40,10 @@ def test_invariant_1_9_and_10_every_builder_keeps_the_reference_trajectory(
         assert sequence.nfe <= len(states)
 
 
-@pytest.mark.parametrize("name", [name for name in EXACT if name != "none"])
+@pytest.mark.parametrize("name", [name for name in EXACT_DRAFTERS if name != "none"])
 def test_invariant_10_and_12_every_builder_keeps_to_its_budget(model, name):
     prompts, settings = make_prompts(32, 4), config("top_k")
-    builder = made(name)
+    builder = make_drafter(name)
     bare = run(model, prompts, settings.bare)
     drafted = run(model, prompts, replace(settings, builder=builder))
     assert all(
@@ -74,7 +63,7 @@ def test_invariant_10_and_12_every_builder_keeps_to_its_budget(model, name):
 
 
 def test_only_a_builder_that_calls_the_model_its_own_way_is_not_exact():
-    approximate = [name for name in BUILDERS if name not in EXACT]
+    approximate = [name for name in BUILDERS if name not in EXACT_DRAFTERS]
     assert approximate == ["packed"]
     assert not replace(config("top_k"), builder=BUILDERS["packed"]()).exact
 

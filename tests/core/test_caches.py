@@ -1,9 +1,8 @@
 """Cache plans change what is computed, never what is decided."""
 
-import random
-
 import pytest
 import torch
+from support.models import make_prompts
 
 import psd_lib
 from psd_lib.decoding import DecodeConfig
@@ -13,17 +12,12 @@ from psd_lib.models import FAMILIES
 from psd_lib.testing import tiny_model
 
 
-def make_prompts(seed, count=8):
-    rng = random.Random(seed)
-    return [[rng.randrange(2, 30) for _ in range(rng.randrange(1, 20))] for _ in range(count)]
-
-
 @pytest.mark.parametrize("policy", ["top_k", "confidence", "local_leap", "left_to_right"])
 @pytest.mark.parametrize("depth", [0, 3, 7])
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_invariant_15_exact_block_decides_what_no_cache_decides(policy, depth, temperature):
     for seed in range(2):
-        model, prompts = tiny_model(seed), make_prompts(seed)
+        model, prompts = tiny_model(seed), make_prompts(seed, 8)
         options = {
             "policy": policy,
             "depth": depth,
@@ -53,7 +47,7 @@ def test_invariant_15_exact_block_decides_what_no_cache_decides(policy, depth, t
 )
 @pytest.mark.parametrize("depth", [0, 3])
 def test_invariant_15_holds_for_every_family_that_exact_block_fits(family, depth):
-    model, prompts = tiny_model(3, 1 if family == "qwen3" else 8, family=family), make_prompts(3)
+    model, prompts = tiny_model(3, 1 if family == "qwen3" else 8, family=family), make_prompts(3, 8)
     options = {
         "policy": "confidence",
         "depth": depth,
@@ -81,7 +75,7 @@ def test_invariant_15_holds_for_every_family_that_exact_block_fits(family, depth
     "family", [name for name, family in FAMILIES.items() if not family.sees_future]
 )
 def test_what_an_answer_costs_does_not_depend_on_its_batch(family, cache):
-    model, prompts = tiny_model(3, 1 if family == "qwen3" else 8, family=family), make_prompts(3)
+    model, prompts = tiny_model(3, 1 if family == "qwen3" else 8, family=family), make_prompts(3, 8)
     options = {
         "policy": "confidence",
         "depth": 3,
@@ -97,7 +91,7 @@ def test_what_an_answer_costs_does_not_depend_on_its_batch(family, cache):
 
 
 def test_exact_block_scores_equal_those_without_a_cache():
-    model, prompts = tiny_model(1), make_prompts(5)
+    model, prompts = tiny_model(1), make_prompts(5, 8)
     options = {"policy": "confidence", "depth": 3, "gen_length": 30, "record_scores": True}
     plain, cached = (
         psd_lib.generate(model, prompts, cache=cache, **options)
@@ -131,7 +125,7 @@ def test_invariant_17_the_store_changes_by_finished_blocks_only(monkeypatch):
                 changed.append(bool(differs.any()))
 
     monkeypatch.setattr(PackedForward, "_keep", spy)
-    psd_lib.generate(tiny_model(2), make_prompts(6), depth=7, gen_length=32, cache="exact_block")
+    psd_lib.generate(tiny_model(2), make_prompts(6, 8), depth=7, gen_length=32, cache="exact_block")
     assert any(changed) and not all(changed)
 
 

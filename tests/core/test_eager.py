@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import pytest
 import torch
+from support.models import EagerEos, make_prompts
 from support.reference import reference_states, traced_states
-from test_invariants import EagerEos, make_prompts
 
 import psd_lib
 from psd_lib.decoding import DecodeConfig

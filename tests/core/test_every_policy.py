@@ -10,26 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.configs import GEN, PURE_POLICIES, config, run, second_models
+from support.models import EagerEos, make_model, make_prompts
 from support.reference import reference_states, traced_states
-from test_generation import tiny_judge
-from test_invariants import GEN, EagerEos, make_model, make_prompts, run
 
 import psd_lib
 from psd_lib.decoding import PRESETS, DecodeConfig
-from psd_lib.decoding.policies import POLICIES
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
-# options that leave the tiny models something to decide; other policies run with their defaults
-OPTIONS = {
-    "confidence": {"threshold": 0.6},
-    "margin": {"threshold": 0.5},
-    "entropy": {"most": 1.0},
-    "hierarchy": {"threshold": 0.7},
-    "sdar_dynamic": {"threshold": 0.6, "steps": 5},
-    "sdar_static": {"steps": 3},
-    "sdar_sequential": {"steps": 3},
-}
-PURE = [name for name, policy in POLICIES.items() if not hasattr(policy, "no_drafts")]
 MODELS = [
     pytest.param((20, False, 4.0), id="block-causal"),
     pytest.param((21, True, 4.0), id="bidirectional"),
@@ -41,13 +29,7 @@ def model(request):
     return make_model(*request.param)
 
 
-def config(policy, **options):
-    return DecodeConfig.make(
-        "psd", policy=policy, **OPTIONS.get(policy, {}), gen_length=GEN, **options
-    )
-
-
-@pytest.mark.parametrize("policy", PURE)
+@pytest.mark.parametrize("policy", PURE_POLICIES)
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_invariant_1_2_9_and_10_every_policy_is_replayed_exactly(model, policy, temperature):
     prompts = make_prompts(40, 4)
@@ -66,7 +48,7 @@ def test_invariant_1_2_9_and_10_every_policy_is_replayed_exactly(model, policy, 
         )  # sums depend on the shape of the call
 
 
-@pytest.mark.parametrize("policy", PURE)
+@pytest.mark.parametrize("policy", PURE_POLICIES)
 def test_invariant_13_no_call_gives_more_than_a_policy_step_and_the_drafts(model, policy):
     depth, prompts = 3, make_prompts(41, 4)
     bare = run(model, prompts, config(policy, depth=0))
@@ -116,27 +98,12 @@ class WantsTheMask(EagerEos):
         return logits
 
 
-# builders and acceptors that need a second model get it here; what a preset lacks beyond that is
-# its own test's matter
-NEEDS = {"judge": lambda: tiny_judge(1), "draft": lambda: psd_lib.testing.tiny_model(1)}
-
-
-def options_of(decoder):
-    preset = PRESETS[decoder]
-    return {
-        name: make()
-        for plug in (preset.policy, preset.builder)
-        for name, make in NEEDS.items()
-        if name in getattr(plug, "__dataclass_fields__", {})
-    }
-
-
 @pytest.mark.parametrize("decoder", PRESETS)
 def test_no_decoder_proposes_the_mask_token_or_runs_on_behind_the_end(decoder):
     model = make_model(23, eos_bonus=6.0)
     model = replace(model, denoiser=WantsTheMask(model.denoiser.denoiser, 6.0))
     out = psd_lib.generate(
-        model, make_prompts(44, 3), decoder, gen_length=GEN, **options_of(decoder)
+        model, make_prompts(44, 3), decoder, gen_length=GEN, **second_models(decoder)
     )
     for sequence in out:
         generated = sequence.trace.tokens.tolist()
@@ -147,7 +114,7 @@ def test_no_decoder_proposes_the_mask_token_or_runs_on_behind_the_end(decoder):
 
 @pytest.mark.parametrize("decoder", PRESETS)
 def test_every_decoder_describes_itself_in_plain_data_and_says_what_it_is(decoder):
-    config = DecodeConfig.make(decoder, **options_of(decoder))
+    config = DecodeConfig.make(decoder, **second_models(decoder))
     described = config.to_dict()
     assert described["decoder"] == decoder and plain(described)
     assert config.label and config.fidelity in ("exact rule", "reconstructed")

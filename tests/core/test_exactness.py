@@ -11,7 +11,7 @@ has 32, which is half an hour to an hour a model on two cores; a GPU is used whe
 from dataclasses import replace
 
 import pytest
-from test_builders import SWAPS
+from support.drafters import SWAPS
 
 import psd_lib
 from psd_lab import tasks

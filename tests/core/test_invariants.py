@@ -7,65 +7,19 @@ are: `test_invariants_complete`.
 """
 
 import math
-import random
 
 import pytest
 import torch
+from support.configs import GEN, PAPER_POLICIES, config, run, with_drafter
+from support.drafters import Garbage
+from support.models import make_model, make_prompts
 from support.reference import reference_states, scores_of, traced_states
 
 import psd_lib
-from psd_lib.decoding import DecodeConfig, decode
+from psd_lib.decoding import decode
 from psd_lib.decoding.drafts import Chain, Drafts
-from psd_lib.decoding.scores import Scores
-from psd_lib.testing import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
-
-POLICIES = {
-    "top_k": {"k": 1},
-    "confidence": {"threshold": 0.6},
-    "local_leap": {"threshold": 0.7, "relaxed_threshold": 0.4, "radius": 2},
-    "left_to_right": {"k": 2},
-}
-GEN = 29  # not a multiple of the block length: the last block is shorter
-
-
-class EagerEos:
-    """A denoiser whose end-of-sequence logit is raised, so that sequences end inside blocks."""
-
-    def __init__(self, denoiser, bonus):
-        self.denoiser, self.bonus = denoiser, bonus
-
-    def __getattr__(self, name):
-        return getattr(self.denoiser, name)
-
-    def logits(self, *request, **stored):
-        logits = self.denoiser.logits(*request, **stored).clone()
-        logits[:, self.denoiser.eos_ids[0]] += self.bonus
-        return logits
-
-
-def make_model(seed, sees_future=False, eos_bonus=0.0):
-    from dataclasses import replace
-
-    model = tiny_model(seed, block_length=8, sees_future=sees_future)
-    return replace(model, denoiser=EagerEos(model.denoiser, eos_bonus))
-
-
-def make_prompts(seed, count=6):
-    rng = random.Random(seed)
-    return [[rng.randrange(2, 30) for _ in range(rng.randrange(1, 20))] for _ in range(count)]
-
-
-def config(policy="top_k", **options):
-    return DecodeConfig.make(
-        "psd", policy=policy, **{**POLICIES[policy], "gen_length": GEN, **options}
-    )
-
-
-def run(model, prompts, config, **options):
-    return psd_lib.generate(model, prompts, config=config, batch_size=4, **options)
-
 
 MODELS = [
     pytest.param(
@@ -82,7 +36,7 @@ def model(request):
     return make_model(seed, future, bonus)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", PAPER_POLICIES)
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_invariant_1_and_9_replay_is_the_reference_trajectory_state_by_state(
     model, policy, temperature
@@ -102,7 +56,7 @@ def test_invariant_1_and_9_replay_is_the_reference_trajectory_state_by_state(
             )
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", PAPER_POLICIES)
 def test_invariant_2_depth_0_is_the_bare_policy_in_tokens_and_calls(model, policy):
     prompts = make_prompts(8)
     for prompt, sequence in zip(prompts, run(model, prompts, config(policy, depth=0))):
@@ -149,27 +103,11 @@ def test_invariant_5_token_agreement_is_not_replay_for_greedy(rule):
     assert not config("top_k", depth=3, acceptor=rule).exact
 
 
-class Garbage(Chain):
-    """Random tokens at random masked positions."""
-
-    def build(self, node0, masked, stale, policy, taken):
-        generator = torch.Generator().manual_seed(int(node0.sum()))
-        noise = torch.rand(masked.shape, generator=generator)
-        tokens = torch.randint(2, 30, masked.shape, generator=generator)
-        return super().build(node0, masked, Scores(tokens, noise), policy, taken)
-
-
-def with_builder(settings, builder):
-    from dataclasses import replace
-
-    return replace(settings, builder=builder)
-
-
 @pytest.mark.parametrize("policy", ["top_k", "confidence"])
 def test_invariant_6_and_10_garbage_drafts_change_nothing_and_cost_no_calls(model, policy):
     prompts = make_prompts(13)
     bare = run(model, prompts, config(policy, depth=0))
-    garbage = run(model, prompts, with_builder(config(policy), Garbage(depth=5)))
+    garbage = run(model, prompts, with_drafter(config(policy), Garbage(depth=5)))
     for one, other in zip(bare, garbage):
         assert one.tokens == other.tokens and (one.trace.step == other.trace.step).all()
         assert other.nfe <= one.nfe
@@ -195,7 +133,7 @@ def test_invariant_7_an_oracle_needs_the_fewest_calls_possible(policy, depth):
     states = reference_states(model, prompt, settings)
     oracle = Oracle(depth=depth)
     object.__setattr__(oracle, "future", [state[len(prompt) :] for state in states])
-    [sequence] = run(model, [prompt], with_builder(settings, oracle))
+    [sequence] = run(model, [prompt], with_drafter(settings, oracle))
     assert traced_states(model, prompt, sequence) == states
     assert sequence.nfe == 1 + math.ceil((len(states) - 1) / (depth + 1))
 
@@ -215,14 +153,14 @@ def test_invariant_8_order_and_duplicates_of_nodes_do_not_matter(model, rule):
     settings = config("confidence", depth=4, acceptor=rule)
     chain, shuffled = (
         run(model, prompts, settings),
-        run(model, prompts, with_builder(settings, Shuffled(depth=4))),
+        run(model, prompts, with_drafter(settings, Shuffled(depth=4))),
     )
     for one, other in zip(chain, shuffled):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
         assert (one.trace.step == other.trace.step).all()
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", PAPER_POLICIES)
 @pytest.mark.parametrize("depth", [1, 3, 7])
 def test_invariant_10_11_and_12_budget(model, policy, depth):
     prompts = make_prompts(16)
@@ -252,7 +190,7 @@ def test_invariant_12_nodes_extend_node_0_by_real_tokens_inside_the_window(model
             )
             return drafts
 
-    run(model, make_prompts(17), with_builder(config("confidence"), Spy(depth=5)))
+    run(model, make_prompts(17), with_drafter(config("confidence"), Spy(depth=5)))
     added = 0
     for node0, drafts in seen:
         decided = (node0 != model.mask_id)[:, None]

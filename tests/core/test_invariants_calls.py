@@ -4,7 +4,9 @@ that only stores.
 
 import pytest
 import torch
-from test_invariants import Garbage, config, make_model, make_prompts, run, with_builder
+from support.configs import config, run, with_drafter
+from support.drafters import Garbage
+from support.models import make_model, make_prompts
 
 from psd_lib.decoding.caches import Ask, NoCache
 from psd_lib.decoding.canvas import Canvas
@@ -85,7 +87,7 @@ def test_invariant_17_all_states_read_one_copy_of_the_stored_keys_and_drafts_tha
 
     monkeypatch.setattr(model.denoiser.denoiser, "logits", spy)
     [sequence] = run(
-        model, prompt, with_builder(config("top_k", cache="exact_block"), Garbage(depth=5))
+        model, prompt, with_drafter(config("top_k", cache="exact_block"), Garbage(depth=5))
     )
     assert sum(entry["drafted"] - entry["accepted"] for entry in sequence.trace.iterations) > 0
     assert (
@@ -107,7 +109,7 @@ def test_invariant_13_and_20_one_token_a_call_is_what_static_decoding_gives_and_
     static = run(model, prompts, config("top_k", depth=0, cache=cache))
     assert [sequence.tpf for sequence in static] == [1.0] * 3
     drafted = run(model, prompts, config("top_k", depth=3, cache=cache))
-    hopeless = run(model, prompts, with_builder(config("top_k", cache=cache), Garbage(depth=3)))
+    hopeless = run(model, prompts, with_drafter(config("top_k", cache=cache), Garbage(depth=3)))
     assert sum(s.nfe for s in drafted) < sum(s.nfe for s in hopeless) <= sum(s.nfe for s in static)
     for sequence in (*static, *drafted, *hopeless):
         calls = [entry for entry in sequence.trace.iterations if entry["rows"]]

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_invariants import config, make_model, make_prompts, run
+from support.configs import config, run
+from support.models import make_model, make_prompts
 
 import psd_lib
 from psd_lab import paths

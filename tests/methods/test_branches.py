@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support.reference import scores_of
-from test_invariants import GEN, make_model, make_prompts, run
+from support.configs import GEN, run
+from support.models import make_model, make_prompts
+from support.reference import decode_one_by_one, filled, masks
 
 from psd_lib.decoding import DecodeConfig
 from psd_lib.decoding.acceptance import BestMean, Foresight, LargestStep
@@ -157,39 +158,6 @@ def test_largest_step_takes_a_branch_where_there_is_one():
     assert choose(LargestStep(), states, [[0.0] * 3] * 3, three, valid=[True, False, False]) == [0]
 
 
-def one_by_one(model, prompt, width, round_of):
-    """Decode with `round_of(scores_at, window state) -> window state`, one forward per state: no
-    batch, nothing inherited.
-    """
-    absolute = model.family.absolute_blocks
-    ids, origin = prompt + [M] * GEN, 0 if absolute else len(prompt)
-    block_of = [(position - origin) // width for position in range(len(ids))]
-    begin = len(prompt) // width * width if absolute else len(prompt)
-    settings = DecodeConfig.make("greedy", gen_length=GEN)
-    while begin < len(ids):
-        window = range(begin, min(begin + width, len(ids)))
-
-        def scores_at(state, who=model):
-            canvas = ids[:begin] + state + ids[window[-1] + 1 :]
-            return scores_of(who, canvas, begin, width, block_of, settings, 0)
-
-        while any(ids[i] == M for i in window):
-            ids[begin : window[-1] + 1] = round_of(scores_at, [ids[i] for i in window])
-            generated = ids[len(prompt) : window[-1] + 1]
-            if model.eos_id in generated and M not in generated[: generated.index(model.eos_id)]:
-                return generated[: generated.index(model.eos_id)]
-        begin += width
-    return ids[len(prompt) :]
-
-
-def masks(state):
-    return [i for i, token in enumerate(state) if token == M]
-
-
-def filled(state, pairs):
-    return [pairs.get(i, token) for i, token in enumerate(state)]
-
-
 def ended(model, state):
     """Whether nothing is masked before an EOS: only asked of windows without prompt tokens that are
     EOS.
@@ -299,7 +267,7 @@ def test_branching_decoders_are_what_one_branch_at_a_time_gives(name, spec):
     searched = 0
     for prompt, sequence in zip(prompts, run(model, prompts, settings)):
         assert sequence.tokens == [
-            t for t in one_by_one(model, prompt, 8, round_of(model)) if t != model.eos_id
+            t for t in decode_one_by_one(model, prompt, 8, round_of(model)) if t != model.eos_id
         ]
         searched += sum(entry["drafted"] for entry in sequence.trace.iterations)
         committed = int((sequence.trace.step >= 0).sum())

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_invariants import config, make_model, make_prompts, run
+from support.configs import config, run
+from support.models import make_model, make_prompts
 
 from psd_lib.decoding.drafts import DraftModel
 from psd_lib.decoding.drafts.draft_model import BoundDraftModel

@@ -4,7 +4,8 @@ refused.
 
 import pytest
 import torch
-from test_invariants import GEN, make_model, make_prompts, run
+from support.configs import GEN, run
+from support.models import make_model, make_prompts
 
 import psd_lib
 from psd_lib.decoding import DecodeConfig

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_generation import tiny_judge
-from test_invariants import GEN, make_model, make_prompts, run
+from support.configs import GEN, run
+from support.models import make_model, make_prompts, tiny_judge
 
 import psd_lib
 from psd_lib.decoding import DecodeConfig

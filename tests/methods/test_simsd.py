@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_branches import filled, masks, one_by_one
-from test_invariants import config, make_model, make_prompts, run
+from support.configs import config, run
+from support.models import make_model, make_prompts
+from support.reference import decode_one_by_one, filled, masks
 
 from psd_lib.decoding import DecodeConfig
 from psd_lib.decoding.acceptance import Rejection, TokenChain
@@ -163,7 +164,9 @@ def test_greedy_match_is_simsd_one_question_at_a_time(bonus):
     accepted = 0
     for prompt, sequence in zip(prompts, run(target, prompts, settings(draft))):
         assert sequence.tokens == [
-            token for token in one_by_one(target, prompt, 8, simsd(draft)) if token != target.eos_id
+            token
+            for token in decode_one_by_one(target, prompt, 8, simsd(draft))
+            if token != target.eos_id
         ]
         accepted += sum(entry["accepted"] for entry in sequence.trace.iterations)
     assert accepted > 0

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from test_invariants import GEN, make_model, make_prompts, run
+from support.configs import GEN, run
+from support.models import make_model, make_prompts
 
 from psd_lib.decoding import STOPS, DecodeConfig
 from psd_lib.decoding.scores import Scores

@@ -8,9 +8,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from test_builders import EXACT, made
-from test_every_policy import OPTIONS, PURE
-from test_invariants import GEN, make_model, make_prompts
+from support.configs import GEN, POLICY_OPTIONS, PURE_POLICIES
+from support.drafters import EXACT_DRAFTERS, make_drafter
+from support.models import make_model, make_prompts
 
 import psd_lib
 from psd_lib.decoding import PRESETS, DecodeConfig
@@ -76,17 +76,22 @@ def exact_choices() -> list:
     """
     found = {}
     for decoder, preset in PRESETS.items():
-        policies = PURE if "any policy" in preset.open else [preset.policy.name]
+        policies = PURE_POLICIES if "any policy" in preset.open else [preset.policy.name]
         builders = BUILDERS if "any builder" in preset.open else [preset.builder.name]
         acceptors = ACCEPTORS if "acceptor" in preset.open else [preset.acceptor.name]
         for policy, builder, acceptor in (
             (p, b, a) for b in builders for p in policies for a in acceptors
         ):
             # rival branches are poor drafts; two policies are enough for them, in test_builders
-            if builder in EXACT and not BUILDERS[builder].__module__.endswith("branches"):
-                rule = POLICIES[policy](**OPTIONS.get(policy, {}))
+            if builder in EXACT_DRAFTERS and not BUILDERS[builder].__module__.endswith("branches"):
+                rule = POLICIES[policy](**POLICY_OPTIONS.get(policy, {}))
                 config = DecodeConfig(
-                    decoder, rule, made(builder), ACCEPTORS[acceptor](), gen_length=21, seed=4
+                    decoder,
+                    rule,
+                    make_drafter(builder),
+                    ACCEPTORS[acceptor](),
+                    gen_length=21,
+                    seed=4,
                 )
                 if config.drafts and config.exact and preset.stop is None:
                     found.setdefault(f"{policy}-{builder}-{acceptor}", config)

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import pytest
 import torch
-from test_invariants import GEN, make_model, make_prompts, run
+from support.configs import GEN, run
+from support.models import make_model, make_prompts
 
 import psd_lib
 from psd_lib.decoding import ByConfidence, DecodeConfig

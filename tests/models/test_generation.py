@@ -1,9 +1,9 @@
 """The public surface: `psd_lib.generate`, its presets and what it refuses."""
 
 import warnings
-from dataclasses import replace
 
 import pytest
+from support.configs import second_models
 
 import psd_lib
 from psd_lib.decoding import PRESETS, DecodeConfig
@@ -14,15 +14,6 @@ from psd_lib.testing import tiny_model
 @pytest.fixture(scope="module")
 def model():
     return tiny_model(0)
-
-
-def tiny_judge(seed):
-    """A random autoregressive model with the tiny models' tokenizer: shifted predictions in blocks
-    of one token.
-    """
-    judge = tiny_model(seed, block_length=1)
-    judge.denoiser.shift = True
-    return replace(judge, family=replace(judge.family, shift=True))
 
 
 def test_results_read_as_documented(model):
@@ -52,8 +43,7 @@ def test_one_prompt_and_token_ids_are_accepted(model):
 
 @pytest.mark.parametrize("decoder", PRESETS)
 def test_every_preset_runs(model, decoder):
-    needs = {"apd": {"judge": tiny_judge(1)}, "simsd": {"draft": tiny_model(1)}}
-    out = psd_lib.generate(model, ["w3 w4 w5"], decoder, gen_length=16, **needs.get(decoder, {}))
+    out = psd_lib.generate(model, ["w3 w4 w5"], decoder, gen_length=16, **second_models(decoder))
     assert out[0].nfe <= 16 and out.config.decoder == decoder
 
 

@@ -9,6 +9,8 @@ import torch
 from psd_lib.decoding import DecodeConfig
 from psd_lib.decoding.caches import visibility
 from psd_lib.decoding.scores import ban, position_gumbel, score
+from support.configs import GEN
+from support.models import MASK
 
 
 def scores_of(
@@ -87,3 +89,37 @@ def traced_states(model, prompt: list[int], sequence) -> list[list[int]]:
         ]
         for step in range(int(trace.step.max()) + 1)
     ]
+
+
+def decode_one_by_one(model, prompt, width, round_of):
+    """Decode with `round_of(scores_at, window state) -> window state`.
+
+    One forward for every state: no batch, nothing inherited.
+    """
+    absolute = model.family.absolute_blocks
+    ids, origin = prompt + [MASK] * GEN, 0 if absolute else len(prompt)
+    block_of = [(position - origin) // width for position in range(len(ids))]
+    begin = len(prompt) // width * width if absolute else len(prompt)
+    settings = DecodeConfig.make("greedy", gen_length=GEN)
+    while begin < len(ids):
+        window = range(begin, min(begin + width, len(ids)))
+
+        def scores_at(state, who=model):
+            canvas = ids[:begin] + state + ids[window[-1] + 1 :]
+            return scores_of(who, canvas, begin, width, block_of, settings, 0)
+
+        while any(ids[i] == MASK for i in window):
+            ids[begin : window[-1] + 1] = round_of(scores_at, [ids[i] for i in window])
+            generated = ids[len(prompt) : window[-1] + 1]
+            if model.eos_id in generated and MASK not in generated[: generated.index(model.eos_id)]:
+                return generated[: generated.index(model.eos_id)]
+        begin += width
+    return ids[len(prompt) :]
+
+
+def masks(state):
+    return [i for i, token in enumerate(state) if token == MASK]
+
+
+def filled(state, pairs):
+    return [pairs.get(i, token) for i, token in enumerate(state)]
