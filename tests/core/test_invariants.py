@@ -2,8 +2,8 @@
 after its number.
 
 They run on tiny random float32 models with block-causal and with fully bidirectional attention,
-against a reference that decodes one sequence, one state and one forward at a time. Where the others
-are: `test_invariants_complete`.
+against a reference that decodes one sequence, one state and one forward at a time. docs/invariants.md
+lists them all.
 """
 
 import math
