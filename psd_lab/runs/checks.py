@@ -33,7 +33,7 @@ def check(tier: Tier, configs: Sequence[ExperimentConfig]) -> None:
     # Options that a decoder does not have, and prompts that a model has no room for, show only when
     # both are there.
     for config in configs:
-        for model in map(lambda name: source(name, tier.dtype), config.models):
+        for model in (source(name, tier.dtype) for name in config.models):
             for task in config.tasks:
                 plan(config, model, task, tier)
 

@@ -1,4 +1,4 @@
-"""Experiments as data: a YAML file lists models, tasks and decoders; lists of values multiply out."""
+"""Experiments as data: a YAML file lists models, tasks and decoders; lists multiply out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml
+from pydantic import Field
 
+from psd_lab import yaml_reader
 from psd_lab.paths import CONFIGS
+from psd_lab.schema import Names, Text, accept, checked
 from psd_lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def config_hash(
     )
 
 
-@dataclass(frozen=True)
+@checked("experiment")
 class ExperimentConfig:
     """What an experiment decodes: every model on every task's `split` with every decoder.
 
@@ -73,55 +75,48 @@ class ExperimentConfig:
     `only` names a kind of model (`KINDS`) that alone runs the entry.
     """
 
-    name: str
-    question: str
-    models: tuple[str, ...]
-    tasks: tuple[str, ...]
-    decoders: tuple[Mapping[str, Any], ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
-    split: str = "test"
+    name: Text
+    question: Text
+    models: Names
+    tasks: Names
+    decoders: Annotated[
+        tuple[dict[str, Any], ...],
+        Field(min_length=1, description="a list of mappings with at least one entry"),
+    ]
+    options: Annotated[dict[str, Any], Field(description="a mapping of options")] = Field(
+        default_factory=dict
+    )
+    split: Text = "test"
 
-    @classmethod
-    def load(cls, name: str, folder: Path | None = None) -> ExperimentConfig:
-        """Read `<name>.yaml`; UserError on an unknown experiment, a missing or unknown key, or a
-        mistyped value.
-        """
-        data = read_yaml(name, folder)
-        accepted = [key for key in cls.__dataclass_fields__ if key != "name"]
-        unknown = [key for key in data if key not in accepted]
-        missing = [key for key in accepted if key not in data and key not in ("options", "split")]
-        if unknown or missing:
-            wrong = f"unknown key {unknown[0]!r}" if unknown else f"no key {missing[0]!r}"
-            raise UserError(f"Experiment {name!r} has {wrong}: it takes {', '.join(accepted)}.")
-        for key in ("models", "tasks", "decoders"):
-            if not isinstance(data[key], list) or not data[key]:
+    def __post_init__(self) -> None:
+        owner = f"experiment {self.name!r}"
+        for entry in self.decoders:
+            if not entry.get("decoder"):
                 raise UserError(
-                    f"{key} of experiment {name!r} must be a list with at least one entry."
-                )
-            data[key] = tuple(data[key])
-        if not isinstance(data.get("options", {}), dict):
-            raise UserError(
-                f"options of experiment {name!r} must be a mapping, not {data['options']!r}."
-            )
-        for entry in data["decoders"]:
-            if not isinstance(entry, dict) or "decoder" not in entry:
-                raise UserError(
-                    f"Each decoder of experiment {name!r} must be a mapping with a `decoder` name,"
-                    f" not {entry!r}."
+                    f"Each decoder of {owner} must be a mapping with a `decoder` name, not"
+                    f" {entry!r}."
                 )
             if entry.get("only", "bidirectional") not in KINDS:
                 raise UserError(
-                    f"`only` of a decoder of experiment {name!r} must be one of {', '.join(KINDS)},"
-                    f" not {entry['only']!r}."
+                    f"`only` of a decoder of {owner} must be one of {', '.join(KINDS)}, not"
+                    f" {entry['only']!r}."
                 )
-        return cls(name=name, **data)
+        for key, value in itertools.chain(*(one.items() for one in (self.options, *self.decoders))):
+            if value == []:
+                raise UserError(
+                    f"{key} of {owner} has no value: an option given as a list needs at least one."
+                )
 
-    def to_yaml(self) -> str:
-        """Write the text that `load` reads."""
-        data = json.loads(
-            json.dumps({key: value for key, value in asdict(self).items() if key != "name"})
-        )
-        return yaml.safe_dump(data, sort_keys=False)
+    @classmethod
+    def load(cls, name: str, folder: Path | None = None) -> ExperimentConfig:
+        """Read `<name>.yaml` of data/configs or of `folder`.
+
+        Raises:
+            UserError: The experiment is unknown, a key is missing or unknown, or a value is not
+                what the key takes.
+        """
+        keys = [field.name for field in fields(cls) if field.name != "name"]
+        return cls(name=name, **read_yaml(name, folder, keys))
 
     def expand(self, family: Family | None = None) -> list[dict[str, Any]]:
         """List every decoder once, as `{"decoder": name, option: value, ...}`, lists multiplied out
@@ -147,20 +142,26 @@ def _product(entry: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     return (dict(zip(entry, choice, strict=True)) for choice in itertools.product(*values))
 
 
-def read_yaml(name: str, folder: Path | None) -> dict[str, Any]:
-    """Read `<name>.yaml` of data/configs or of `folder`; UserError where it is missing or no
-    mapping.
+def read_yaml(name: str, folder: Path | None, keys: Iterable[str] | None = None) -> dict[str, Any]:
+    """Read the mapping in `<name>.yaml` of data/configs or of `folder`.
+
+    Args:
+        keys: What the mapping may hold; None for anything.
+
+    Raises:
+        UserError: There is no such file, or it does not hold a mapping of these keys.
     """
+    known = names(folder)
     path = (folder or CONFIGS) / f"{name}.yaml"
-    if not path.is_file():
+    if not known and not path.is_file():
         raise UserError(
-            f"Unknown experiment {name!r}: use one of"
-            f" {', '.join(names(folder)) or 'none, there is no file'}."
+            f"There is no file {path}: PSD_HOME, where it is set, must name a copy of the project."
         )
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not readable YAML: {' '.join(str(error).split())}.") from None
+    if name not in (*known, TIERS):
+        raise UserError(f"Unknown experiment {name!r}: use one of {', '.join(known)}.")
+    data = yaml_reader.read_file(path)
     if not isinstance(data, dict):
         raise UserError(f"{path} must hold a mapping of keys to values.")
+    if keys is not None:
+        accept(data, keys, f"Experiment {name!r}")
     return data

@@ -106,16 +106,9 @@ def find_task(name: str, tier: Tier) -> Task:
 
 
 def defaults(task: Task) -> dict[str, Any]:
-    """What a task, under its protocol, asks of every decoder that does not say otherwise.
-
-    A protocol's block may be a number of tokens, `whole` (the length) or `native` (the model's own,
-    as without one).
-    """
+    """Return what a task, under its protocol, asks of every decoder that does not say otherwise."""
     found: dict[str, Any] = {"gen_length": task.gen_length}
-    protocol = getattr(task, "protocol", None)
-    if protocol is not None and protocol.block != "native":
-        found["block_length"] = task.gen_length if protocol.block == "whole" else protocol.block
-    return found
+    return found if task.block_length is None else {**found, "block_length": task.block_length}
 
 
 def _concrete(options: Mapping[str, Any], model: Source) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Unit:
             self.data_hash,
             self.config.to_dict(),
             dtype=dtype,
-            profile=profile_of(self.task),
+            profile=self.task.profile,
             second=self.second,
         )
 
@@ -87,7 +87,7 @@ class Unit:
         return [
             row
             for row in rows
-            if row["correct"] is None or row.get("postprocessing") != version_of(self.task)
+            if row["correct"] is None or row.get("postprocessing") != self.task.version
         ]
 
     def decode(self, examples: Sequence[Example]) -> list[generation.Sequence]:
@@ -116,8 +116,8 @@ class Unit:
             "task": task.name,
             "split": self.split,
             "data_hash": self.data_hash,
-            "profile": profile_of(task),
-            "postprocessing": version_of(task),
+            "profile": task.profile,
+            "postprocessing": task.version,
             "decoder": self.config.decoder,
             "label": self.config.label,
             "decode": self.config.to_dict(),
@@ -232,23 +232,11 @@ def refresh(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> lis
     """Rescored rows that replace the stored ones: `judged` counts the judgements, `postprocessing`
     names the version.
     """
-    version = {"postprocessing": version_of(task)}
+    version = {"postprocessing": task.version}
     return [
         {**row, **version, "judged": row.get("judged", 0) + 1}
         for row in rescore(rows, task, examples)
     ]
-
-
-def version_of(task: Task) -> str | None:
-    """How a benchmark judges completions, in words; None for the embedded tasks."""
-    return getattr(task, "version", None)
-
-
-def profile_of(task: Task) -> str | None:
-    """The protocol that a benchmark's prompts follow; None for the embedded tasks, which have one
-    only.
-    """
-    return getattr(task, "profile", None)
 
 
 def out_of_memory(error: Exception) -> bool:

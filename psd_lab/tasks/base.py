@@ -69,6 +69,21 @@ class Task:
     judge: Callable[[str, Example], Score]
     draw: Callable[[random.Random], Draft] | None = None
 
+    @property
+    def profile(self) -> str | None:
+        """Name of the protocol that prompts follow, None where a task has one only."""
+        return None
+
+    @property
+    def version(self) -> str | None:
+        """How completions are judged, in words, where there is more than one way."""
+        return None
+
+    @property
+    def block_length(self) -> int | None:
+        """The block length that is asked of every decoder, None for the model's own."""
+        return None
+
     def path(self, split: str) -> Path:
         """Decides where the fixed set of a split lies; UserError on an unknown split."""
         from psd_lab.paths import TASKS
@@ -90,11 +105,15 @@ class Task:
         if not path.is_file():
             raise UserError(f"{path} does not exist: run `psd tasks {self.name}` to write it.")
         examples: list[Example] = []
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if limit is not None and len(examples) == limit:
-                    break
-                examples.append(_parse(line, path, number))
+        try:
+            with path.open(encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    if limit is not None and len(examples) == limit:
+                        break
+                    examples.append(_parse(line, path, number))
+        except UnicodeDecodeError:
+            raise UserError(f"{path} is not a text in UTF-8: restore it.") from None
+        check_ids((example.id for example in examples), str(path))
         return examples
 
     def data_hash(self, split: str = "test") -> str:
@@ -155,10 +174,19 @@ def as_line(example: Example) -> str:
     return json.dumps(asdict(example), ensure_ascii=False, sort_keys=True) + "\n"
 
 
+def check_ids(ids: Iterable[str], owner: str) -> None:
+    """Refuse ids that are not unique, because rows are found by them. Raises UserError."""
+    seen: set[str] = set()
+    for one in ids:
+        if one in seen:
+            raise UserError(f"{owner} has the id {one!r} twice: every item needs an id of its own.")
+        seen.add(one)
+
+
 def _parse(line: str, path: Path, number: int) -> Example:
     try:
         example = Example(**json.loads(line))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         example = None
     if (
         example is None

@@ -41,6 +41,7 @@ def math(folder, count=3):
 class Tokenizer:
     bos_token = "<s>"
     chat_template = None
+    name_or_path = ""
 
     def apply_chat_template(self, messages, tokenize, add_generation_prompt):
         assert not tokenize and add_generation_prompt
@@ -50,11 +51,15 @@ class Tokenizer:
         )
 
 
-def model(name="LLaDA-1.5", model_type="llada", chat_template=None, bos_token="<s>"):
-    """What `prompts` reads of a model: its name, family and tokenizer."""
+def model(name="LLaDA-1.5", model_type="llada", chat_template=None, bos_token="<s>", repo=""):
+    """What `prompts` reads of a model: its name, family and tokenizer, from the Hub's cache where
+    there is a `repo`.
+    """
     tokenizer = Tokenizer()
     tokenizer.chat_template, tokenizer.bos_token = chat_template, bos_token
-    family = type("F", (), {"model_type": model_type})
+    if repo:
+        tokenizer.name_or_path = f"/hub/models--{repo.replace('/', '--')}/snapshots/0a1b"
+    family = type("F", (), {"model_type": model_type, "name": model_type})
     return type("M", (), {"name": name, "family": family, "tokenizer": tokenizer})
 
 
@@ -70,7 +75,7 @@ def test_every_value_of_every_profile_has_a_source(name, profile):
     assert set(found.inferred) <= set(protocols.SETTINGS)
     assert found.template in protocols.parts("templates")
     assert found.exemplars is None or found.exemplars in protocols.parts("exemplars")
-    assert found.length % found.block_length(4) == 0
+    assert found.length % (found.block_length or 4) == 0
     assert tasks.get(name, profile).version.startswith(found.headline)
 
 
@@ -96,31 +101,8 @@ def test_a_variant_changes_only_what_it_names():
     plain, cot = protocols.find("psd-512", "gsm8k"), protocols.find("psd-512:cot", "gsm8k")
     changed = {key for key in protocols.SETTINGS if getattr(plain, key) != getattr(cot, key)}
     assert changed == {"template", "exemplars"}
-    assert protocols.find("llada-native:instruct", "gsm8k").block_length(4) == 512
-    assert protocols.find("sdar-native", "gsm8k").block_length(4) == 4
-
-
-@pytest.mark.parametrize(
-    "value, message",
-    [
-        ({"is": 1}, "block of profile p must be"),
-        ({"is": 1, "from": "nobody"}, "block of profile p must be"),
-        ({"is": "half", "from": "s"}, "block a number or one of whole, native"),
-    ],
-    ids=["no-source", "unknown-source", "bad-value"],
-)
-def test_a_profile_without_sources_or_with_impossible_values_is_refused(value, message):
-    values = {
-        key: {"is": "never" if key == "chat" else 1, "from": "s"} for key in protocols.SETTINGS
-    }
-    with pytest.raises(UserError, match=message):
-        protocols._protocol("p", {**values, "block": value}, {"s": "somewhere"})
-    with pytest.raises(UserError, match="missing or unknown: block, blok"):
-        protocols._protocol(
-            "p",
-            {**{k: v for k, v in values.items() if k != "block"}, "blok": values["length"]},
-            {"s": "somewhere"},
-        )
+    assert protocols.find("llada-native:instruct", "gsm8k").block_length == 512
+    assert protocols.find("sdar-native", "gsm8k").block_length is None
 
 
 @needs_data
@@ -309,15 +291,31 @@ def test_prompts_of_base_models_begin_with_bos_only_where_the_family_has_it():
 
 
 @needs_data
-def test_chat_follows_the_profile_and_the_models_name():
+def test_chat_follows_the_profile_and_the_released_repository():
     task = tasks.get("gsm8k", "fastdllm-256", FOLDER)
     examples = task.load("test", 1)
-    assert task.prompts(examples, model("LLaDA-1.5", chat_template="x")) == [examples[0].prompt]
-    assert task.prompts(examples, model("LLaDA-8B-Instruct", chat_template="x")) == [
-        f"<user>{examples[0].prompt}<assistant>"
-    ]
+    base = model(chat_template="x", repo="GSAI-ML/LLaDA-1.5")
+    assert task.prompts(examples, base) == [examples[0].prompt]
+    renamed = model("mine", chat_template="x", repo="GSAI-ML/LLaDA-8B-Instruct")
+    assert task.prompts(examples, renamed) == [f"<user>{examples[0].prompt}<assistant>"]
     with pytest.raises(UserError, match="fastdllm-256 needs a chat template"):
-        task.prompts(examples, model("LLaDA-8B-Instruct"))
+        task.prompts(examples, model(repo="GSAI-ML/LLaDA-8B-Instruct"))
+
+
+@needs_data
+def test_a_folder_that_does_not_say_what_it_is_goes_by_its_own_chat_template_with_a_warning():
+    task = tasks.get("gsm8k", "fastdllm-256", FOLDER)
+    examples = task.load("test", 1)
+    for name in ("LLaDA-8B-Instruct", "mine"):
+        with pytest.warns(UserWarning, match="fastdllm-256 takes it for a base model"):
+            assert task.prompts(examples, model(name)) == [examples[0].prompt]
+        with pytest.warns(UserWarning, match="fastdllm-256 takes it for an instruct model"):
+            (prompt,) = task.prompts(examples, model(name, chat_template="x"))
+        assert prompt == f"<user>{examples[0].prompt}<assistant>"
+
+
+@needs_data
+def test_a_chat_can_have_turns_and_a_beginning_of_the_answer():
     turns = tasks.get("gsm8k", "llada-native", FOLDER).load("test", 1)[0].meta["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant"] * 4 + ["user"]
     prefill = tasks.get("mbpp", "dream-native:instruct", FOLDER)

@@ -250,6 +250,17 @@ def test_bad_experiments_are_refused_before_anything_is_written(
     assert not (tmp_path / "results").exists()
 
 
+def test_an_id_twice_in_a_task_file_is_refused_before_anything_is_written(
+    tmp_path, toy_task, tiny_model
+):
+    path = tmp_path / "tasks" / "toy" / "test.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines[:2], lines[0], *lines[2:]]), encoding="utf-8")
+    with pytest.raises(UserError, match="test.jsonl has the id 'toy/0' twice"):
+        run(toy.CONFIG, 3, tmp_path / "results", loader=lambda name: tiny_model)
+    assert not (tmp_path / "results").exists()
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(UserError, match="Unknown experiment"):
         experiment("none")

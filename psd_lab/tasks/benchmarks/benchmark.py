@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psd_lab.tasks.base import Example, Score, Task, as_line
+from psd_lab.tasks.base import Example, Score, Task, as_line, check_ids
 from psd_lab.tasks.benchmarks import exemplars, source
 from psd_lab.tasks.benchmarks.protocol import Protocol, find
 from psd_lib.errors import UserError
@@ -76,12 +76,14 @@ def _items(spec: Spec, split: str, data_dir: str | None) -> tuple[Item, ...]:
             stacklevel=5,
         )
     try:
-        return tuple(_checked(spec.item(split, number, row)) for number, row in enumerate(rows))
+        items = tuple(_checked(spec.item(split, number, row)) for number, row in enumerate(rows))
     except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
         raise UserError(
             f"A row of {spec.name} {split} has other contents than expected"
             f" ({type(error).__name__}: {error}): use the published data of {spec.files.repo}."
         ) from None
+    check_ids((item.id for item in items), f"{spec.name} {split}")
+    return items
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,11 @@ class Benchmark(Task):
     def profile(self) -> str:
         """Name of the protocol profile, for rows."""
         return self.protocol.profile
+
+    @property
+    def block_length(self) -> int | None:
+        """The block length that the protocol asks of every decoder, None for the model's own."""
+        return self.protocol.block_length
 
     @property
     def version(self) -> str:
@@ -153,7 +160,7 @@ class Benchmark(Task):
         Raises UserError when the protocol needs a chat template or a BOS token that the tokenizer
         does not have.
         """
-        if self.protocol.uses_chat(model.name):
+        if self.protocol.uses_chat(model):
             return [_chat(model, example, self.protocol.profile) for example in examples]
         bos = ""
         if model.family.model_type in self.protocol.bos:
