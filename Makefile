@@ -1,4 +1,5 @@
-# Two doors: `make reproduce` writes every table and figure, `make test` runs every check. Both make .venv first.
+# Two doors: `make reproduce` writes every table and figure, `make test` runs every test. Both make .venv first.
+# While working: `make fmt lint type test-fast`; `.venv/bin/pre-commit install` runs the first three at every commit.
 PYTHON ?= python3
 TIER ?= mini
 # Where pip looks for torch, when not where it looks for everything else: PyTorch's own index of CPU or CUDA builds.
@@ -10,7 +11,10 @@ BIN := .venv/bin
 READY := .venv/ready
 QUIET := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: env reproduce test lock clean
+# One thread per worker: two workers with two threads each wait for one another on two cores.
+PYTEST = $(QUIET) TQDM_DISABLE=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+.PHONY: env reproduce fmt lint type test-fast test lock clean
 
 env: $(READY)
 
@@ -25,14 +29,28 @@ $(READY): requirements.lock pyproject.toml
 reproduce: $(READY)
 	$(QUIET) $(BIN)/psd reproduce --tier $(TIER)
 
-# One thread per worker: two workers with two threads each wait for one another on two cores.
+fmt: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+type: $(READY)
+	$(BIN)/mypy psd_lib
+
+# The decoding core and what is quick of the rest, in a minute and a half.
+test-fast: $(READY)
+	$(PYTEST) tests -m 'not slow and not gpu and not thorough'
+
 test: $(READY)
-	$(QUIET) TQDM_DISABLE=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests notebooks \
+	$(PYTEST) tests notebooks \
 	  --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 300 --nbval-kernel-name python3
 
 lock: $(READY)
-	{ head -n 1 requirements.lock; $(BIN)/pip freeze --all | grep -viE '^(pip|psd[-_]lib|triton|(nvidia|cuda)[-_].*)==|^-e ' \
-	  | sed 's/+[a-z0-9.]*$$//' | sort -f; } > requirements.new
+	{ head -n 1 requirements.lock; $(BIN)/pip freeze --all | grep -viE '^(pip|psd[-_]lib|triton|(nvidia|cuda)[-_].*)==|^(-e|#) ' \
+	  | sed 's/+[a-z0-9.]*$$//' | LC_ALL=C sort -f; } > requirements.new
 	mv requirements.new requirements.lock
 
 clean:
