@@ -74,19 +74,37 @@ def execute(
     """
     tier.save()
     folder = tier.folder / "notebooks"
-    calls = [(path, path if in_place else folder / path.name, injected) for path in found]
+    # A copy that failed never lies among the notebooks, where the next run would execute it.
+    calls = [
+        (
+            path,
+            path if in_place else folder / path.name,
+            injected,
+            None,
+            folder / f"{path.stem}.failed.ipynb",
+        )
+        for path in found
+    ]
     spread(notebooks.execute, calls, min(workers, len(calls)), "notebooks")
     return [f"{len(found)} executed notebooks in {found[0].parent if in_place else folder}"]
 
 
 def experiments_of(tier: Tier, found: list[Path]) -> list[ExperimentConfig]:
-    """The experiments at a tier that some of these notebooks name, in alphabetical order."""
-    sources = "".join(path.read_text(encoding="utf-8") for path in found)
-    return [
-        tier.apply(ExperimentConfig.load(name))
-        for name in chosen(tier)
-        if f'\\"{name}\\"' in sources
-    ]
+    """Return the experiments at a tier that some of these notebooks declare, in the tier's order.
+
+    Raises:
+        UserError: A notebook declares an experiment that there is not.
+    """
+    known, declared = names(), set()
+    for path in found:
+        for name in notebooks.declared(path):
+            if name not in known:
+                raise UserError(
+                    f"{path.name} declares an unknown experiment {name!r}: use one of"
+                    f" {', '.join(known)}."
+                )
+            declared.add(name)
+    return [tier.apply(ExperimentConfig.load(name)) for name in chosen(tier) if name in declared]
 
 
 def chosen(tier: Tier) -> list[str]:

@@ -38,11 +38,27 @@ def test_the_papers_experiments_are_found_by_name():
 def test_format_kernel_and_ids(notebook):
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
-    assert notebook.metadata.kernelspec["name"] == "python3" and set(notebook.metadata) == {
-        "kernelspec",
-        "language_info",
-    }
+    assert notebook.metadata.kernelspec["name"] == "python3"
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "psd"}
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+def test_the_experiments_whose_rows_are_used_are_declared(notebook):
+    tree = ast.parse("\n".join(cell.source for cell in code(notebook)))
+    lists = {
+        node.targets[0].id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
+        if isinstance(node.targets[0], ast.Name)
+    }
+    used = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("runs.experiment", "rows.of"):
+            for argument in node.args:
+                whole = lists[argument.value.id] if isinstance(argument, ast.Starred) else argument
+                names = ast.literal_eval(whole)
+                used |= {names} if isinstance(names, str) else {*names}
+    assert sorted(notebook.metadata.psd["experiments"]) == sorted(used)
 
 
 def test_parameters_are_typed_and_default_to_smoke(notebook):

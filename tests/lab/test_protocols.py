@@ -82,11 +82,11 @@ def test_a_wrong_value_is_refused_in_one_sentence(write, changes, sentence):
 
 def test_an_unknown_part_of_a_profile_is_refused(write):
     write({}, variant={"x": {}})
-    with pytest.raises(UserError, match="Profile 'p' has unknown key 'variant': it takes summary"):
+    with pytest.raises(UserError, match=r"Profile 'p' has unknown key 'variant': it takes summary"):
         protocols.profiles()
     write({}, variants={"x": {"summary": "y", "comon": {}}})
     protocols._read.cache_clear()
-    with pytest.raises(UserError, match="variants of profile 'p' must be .* but comon of x is"):
+    with pytest.raises(UserError, match=r"variants of profile 'p' must be .* but comon of x is"):
         protocols.profiles()
 
 

@@ -114,16 +114,16 @@ def test_a_wrong_file_is_refused_in_one_sentence(tmp_path, text, sentence):
 
 def test_a_file_that_is_not_utf_8_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "mine.yaml").write_bytes("question: schön".encode("latin-1"))
-    with pytest.raises(UserError, match="mine.yaml is not a text in UTF-8"):
+    with pytest.raises(UserError, match=r"mine.yaml is not a text in UTF-8"):
         ExperimentConfig.load("mine", tmp_path)
 
 
 def test_an_experiment_made_in_code_is_checked_like_a_file():
-    with pytest.raises(UserError, match="models of experiment 'mine' must be a list of names"):
+    with pytest.raises(UserError, match=r"models of experiment 'mine' must be a list of names"):
         ExperimentConfig("mine", "why", "mini-ar", ("mini-gsm",), ({"decoder": "greedy"},))
-    with pytest.raises(UserError, match="experiment 'mine' has unknown key 'model'"):
+    with pytest.raises(UserError, match=r"experiment 'mine' has unknown key 'model'"):
         ExperimentConfig("mine", "why", model=("mini-ar",))
-    with pytest.raises(UserError, match="experiment 'mine' has no key 'models'"):
+    with pytest.raises(UserError, match=r"experiment 'mine' has no key 'models'"):
         ExperimentConfig("mine", "why")
 
 
@@ -133,9 +133,9 @@ def test_a_home_without_the_project_is_named(tmp_path):
 
 
 def test_unknown_names_list_the_known_ones():
-    with pytest.raises(UserError, match="Unknown experiment 'spatail': use one of .*spatial"):
+    with pytest.raises(UserError, match=r"Unknown experiment 'spatail': use one of .*spatial"):
         ExperimentConfig.load("spatail")
-    with pytest.raises(UserError, match="Unknown tier 'tiny': use one of smoke, mini"):
+    with pytest.raises(UserError, match=r"Unknown tier 'tiny': use one of smoke, mini"):
         Tier.load("tiny")
 
 
@@ -201,13 +201,13 @@ def test_a_wrong_tier_is_refused_in_one_sentence(tmp_path, values, sentence):
 
 
 def test_a_tier_given_twice_is_refused(tmp_path):
-    with pytest.raises(UserError, match="line 2: the key 'odd' stands in line 1 already"):
+    with pytest.raises(UserError, match=r"line 2: the key 'odd' stands in line 1 already"):
         write_tiers(tmp_path, "odd: {limit: 2}\nodd: {limit: 3}\n")
 
 
 @pytest.mark.parametrize("limit", ["0", "yes", "1.5", "many"])
 def test_a_tier_file_with_a_wrong_limit_is_refused(tmp_path, limit):
-    with pytest.raises(UserError, match="limit of tier 'odd' must be a whole number"):
+    with pytest.raises(UserError, match=r"limit of tier 'odd' must be a whole number"):
         write_tiers(tmp_path, f"odd: {{limit: {limit}}}\n")
 
 

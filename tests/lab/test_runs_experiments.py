@@ -194,7 +194,7 @@ def test_damage_stops_the_run_before_it_decodes_and_deletes_nothing(tmp_path, to
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], lines[1][:-9], *lines[2:]]) + "\n")
     before = file.read_bytes()
-    with pytest.raises(UserError, match="line 2 is not a result row"):
+    with pytest.raises(UserError, match=r"line 2 is not a result row"):
         run(toy.CONFIG, 4, tmp_path, loader=lambda name: tiny_model)
     assert [path.read_bytes() for path in rows_folder(tmp_path).iterdir()] == [before]
 
@@ -256,13 +256,13 @@ def test_an_id_twice_in_a_task_file_is_refused_before_anything_is_written(
     path = tmp_path / "tasks" / "toy" / "test.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*lines[:2], lines[0], *lines[2:]]), encoding="utf-8")
-    with pytest.raises(UserError, match="test.jsonl has the id 'toy/0' twice"):
+    with pytest.raises(UserError, match=r"test.jsonl has the id 'toy/0' twice"):
         run(toy.CONFIG, 3, tmp_path / "results", loader=lambda name: tiny_model)
     assert not (tmp_path / "results").exists()
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(UserError, match="Unknown experiment"):
+    with pytest.raises(UserError, match=r"Unknown experiment"):
         experiment("none")
-    with pytest.raises(UserError, match="Unknown tier"):
+    with pytest.raises(UserError, match=r"Unknown tier"):
         experiment("spatial", tier="none")

@@ -104,7 +104,7 @@ def test_one_crash_after_the_other_stops_the_run(tmp_path, model, decoded):
     before, _ = decoded
     before.append(lambda prompts: 1 / 0)
     with pytest.raises(
-        UserError, match="5 items in a row could not be decoded with greedy.*ZeroDivisionError"
+        UserError, match=r"5 items in a row could not be decoded with greedy.*ZeroDivisionError"
     ):
         run(ONE, 40, tmp_path, loader=lambda name: model)
     found = contents(tmp_path)
@@ -113,7 +113,7 @@ def test_one_crash_after_the_other_stops_the_run(tmp_path, model, decoded):
 
 def test_bad_input_is_no_crash(tmp_path, model):
     long = replace(ONE, options={"gen_length": 10_000})
-    with pytest.raises(UserError, match="exceeds the model's 256 positions"):
+    with pytest.raises(UserError, match=r"exceeds the model's 256 positions"):
         run(long, 2, tmp_path, loader=lambda name: model)
     assert not (tmp_path / "rows").exists()
 
@@ -134,7 +134,7 @@ def test_an_interrupt_loses_the_batch_in_flight_only(tmp_path, model, decoded):
 def test_rows_whose_judge_failed_are_judged_again_and_not_decoded_again(
     tmp_path, model, decoded, monkeypatch
 ):
-    before, sizes = decoded
+    _, sizes = decoded
     broken = replace(toy.TOY, judge=lambda completion, example: Score(None, None, "infra"))
     monkeypatch.setitem(tasks._TASKS, "toy", broken)
     first = run(ONE, 6, tmp_path, loader=lambda name: model)
@@ -180,7 +180,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_there_is(tmp_path, model, mo
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr("psd_lab.runs.store.os.fsync", full)
-        with pytest.raises(UserError, match="No space left on device.*rows so far are kept"):
+        with pytest.raises(UserError, match=r"No space left on device.*rows so far are kept"):
             second.run(attempt, Pace())
     assert len(read(tmp_path).rows) >= 2
 

@@ -1,6 +1,8 @@
 """Executing notebooks: refused parameters, clean copies, failures that say where."""
 
+import json
 import os
+import sys
 
 import nbformat
 import pytest
@@ -18,7 +20,7 @@ PARAMETERS = (
 )
 
 
-def notebook(folder, *cells, name="10_one"):
+def notebook(folder, *cells, name="10_one", experiments=None):
     path = folder / f"{name}.ipynb"
     found = [
         new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
@@ -27,6 +29,8 @@ def notebook(folder, *cells, name="10_one"):
     book = new_notebook(
         cells=found, metadata={"kernelspec": notebooks.KERNEL, "language_info": {"name": "python"}}
     )
+    if experiments is not None:
+        book.metadata["psd"] = {"experiments": experiments}
     nbformat.write(book, path)
     return path
 
@@ -64,7 +68,7 @@ def test_notebooks_are_found_by_name_in_order(tmp_path):
     assert [path.stem for path in notebooks.find("*", tmp_path)] == ["00_a", "20_c", "40_b"]
     for pattern in ("20_c", "20*", "20", "20_c.ipynb", "_c"):
         assert [path.stem for path in notebooks.find(pattern, tmp_path)] == ["20_c"]
-    with pytest.raises(UserError, match="No notebook matches '7': use 00_a, 20_c, 40_b"):
+    with pytest.raises(UserError, match=r"No notebook matches '7': use 00_a, 20_c, 40_b"):
         notebooks.find("7", tmp_path)
 
 
@@ -103,6 +107,69 @@ def test_a_failing_cell_is_one_sentence_and_leaves_the_last_good_copy(tmp_path):
         notebooks.execute(notebook(tmp_path, "{}['lost']"), output, {}, print)
     assert output.read_text() == good
     assert "Traceback" in output.with_suffix(".failed.ipynb").read_text()
+
+
+def test_notebooks_run_with_this_interpreter_whatever_jupyter_calls_python3(tmp_path, monkeypatch):
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    spec = {"argv": ["false"], "display_name": "Python 3", "language": "python"}
+    (other / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    output = tmp_path / "out" / "10_one.ipynb"
+    notebooks.execute(notebook(tmp_path, "import sys; print(sys.executable)"), output, {}, print)
+    (printed,) = nbformat.read(output, as_version=4).cells[-1].outputs
+    assert printed.text == sys.executable.replace(f"{paths.ROOT}/", "") + "\n"
+
+
+def test_a_kernel_that_dies_is_one_sentence(tmp_path):
+    path = notebook(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(
+        UserError, match=r"The kernel of 10_one.ipynb ended before the notebook did"
+    ):
+        notebooks.execute(path, tmp_path / "out" / "10_one.ipynb", {}, print)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_run_left_is_not_a_notebook(tmp_path):
+    notebook(tmp_path)
+    notebook(tmp_path, name=".20_two")
+    assert [path.name for path in notebooks.find("*", tmp_path)] == ["10_one.ipynb"]
+
+
+def test_a_machine_path_with_other_letters_is_removed_too(tmp_path, monkeypatch):
+    home = tmp_path / "schüler"
+    monkeypatch.setattr(notebooks, "ROOT", home)
+    book = nbformat.read(notebook(tmp_path, f"print('{home}/figures')"), as_version=4)
+    assert "print('figures')" in notebooks.cleaned(book)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"cells": 1, "nbformat": 4}', "no json"])
+def test_a_damaged_notebook_is_one_sentence(tmp_path, content):
+    path = tmp_path / "10_one.ipynb"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"10_one.ipynb is not a notebook .*: restore it"):
+        notebooks.check(path, {})
+
+
+def test_a_missing_package_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setattr("psd_lab.extras.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'psd-lib\[notebooks\]'"):
+        notebooks.execute(notebook(tmp_path), tmp_path / "out.ipynb", {}, print)
+
+
+def test_experiments_are_those_that_the_notebooks_declare(tmp_path):
+    one = notebook(tmp_path, '"combined"', experiments=["temporal", "spatial"])
+    none = notebook(tmp_path, name="20_two")
+    assert [config.name for config in job.experiments_of(Tier.load("mini"), [one, none])] == [
+        "spatial",
+        "temporal",
+    ]
+    for wrong, sentence in (
+        (["spatail"], "10_one.ipynb declares an unknown experiment 'spatail': use one of"),
+        ("spatial", "metadata of 10_one.ipynb must declare its experiments as"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            job.experiments_of(Tier.load("mini"), [notebook(tmp_path, experiments=wrong)])
 
 
 def test_two_notebooks_run_at_once_in_single_threaded_processes_and_report_what_they_do(
@@ -170,6 +237,23 @@ def test_the_job_leaves_sources_alone_unless_told_to_refresh_them(tmp_path, monk
     assert nbformat.read(path, as_version=4).cells[-1].outputs[0].text == "smoke 3\n"
     job.reproduce(Tier.load("smoke"), in_place=True)
     assert path.read_text() == first
+
+
+def test_a_notebook_that_fails_in_place_stays_as_it_was_and_its_copy_is_not_among_the_notebooks(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    path = notebook(folder, "{}['lost']")
+    source = path.read_text(encoding="utf-8")
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", folder)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    with pytest.raises(UserError, match=r"failed with KeyError: 'lost'"):
+        job.reproduce(Tier.load("smoke"), in_place=True)
+    assert path.read_text(encoding="utf-8") == source
+    assert list(folder.iterdir()) == [path]
+    failed = tmp_path / "results" / "smoke" / "notebooks" / "10_one.failed.ipynb"
+    assert "Traceback" in failed.read_text(encoding="utf-8")
 
 
 def test_a_comparison_counts_equal_completions():

@@ -104,7 +104,7 @@ def test_a_narrowed_tier_has_a_folder_of_its_own_and_is_found_there(home):
     assert other.folder != mini.folder
     assert mini.narrow(tasks=("mini-gsm",), limit=3) == other
     assert other.narrow(limit=4).name not in (other.name, mini.name)
-    with pytest.raises(UserError, match="Unknown tier"):
+    with pytest.raises(UserError, match=r"Unknown tier"):
         Tier.load(other.name)
     other.save()
     assert Tier.load(other.name) == other
@@ -115,7 +115,7 @@ def test_a_narrowed_tier_has_a_folder_of_its_own_and_is_found_there(home):
     "changes", [{"models": ()}, {"tasks": "gsm8k"}, {"limit": 0}, {"models": [1]}]
 )
 def test_impossible_narrowings_are_refused(changes):
-    with pytest.raises(UserError, match="of tier 'mini(@......|:0)?' must be"):
+    with pytest.raises(UserError, match=r"of tier 'mini(@......|:0)?' must be"):
         Tier.load("mini").narrow(**changes)
 
 
@@ -148,7 +148,7 @@ def test_a_large_checkpoint_needs_a_gpu_and_a_small_one_does_not(home, monkeypat
     checks.check(tier(home), [tier(home).apply(TWO)])
     monkeypatch.setattr(checks, "SMALL", 1)
     with pytest.raises(
-        UserError, match="tier paper@...... cannot run here: there is no GPU .*tiny-llada"
+        UserError, match=r"tier paper@...... cannot run here: there is no GPU .*tiny-llada"
     ):
         checks.check(tier(home), [tier(home).apply(TWO)])
 
@@ -176,7 +176,7 @@ def test_missing_weights_and_data_are_named_before_anything_is_decoded(home, dam
 def test_a_full_disk_is_named_before_anything_is_decoded(home, monkeypatch):
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(
-        UserError, match="rows may need .* GiB and .* has 0.0 GiB free: make room or use --limit"
+        UserError, match=r"rows may need .* GiB and .* has 0.0 GiB free: make room or use --limit"
     ):
         checks.check(tier(home), [tier(home).apply(TWO)])
 
@@ -197,7 +197,11 @@ def test_the_whole_path_on_three_released_shapes(home, monkeypatch, capsys):
     nbformat.write(
         new_notebook(
             cells=cells,
-            metadata={"kernelspec": job.notebooks.KERNEL, "language_info": {"name": "python"}},
+            metadata={
+                "kernelspec": job.notebooks.KERNEL,
+                "language_info": {"name": "python"},
+                "psd": {"experiments": ["two"]},
+            },
         ),
         book,
     )

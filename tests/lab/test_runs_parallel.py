@@ -27,7 +27,8 @@ SCRIPT = """from psd_lab.runs import ExperimentConfig, Tier
 from psd_lab.runs.parallel import decode
 
 if __name__ == "__main__":
-    decode(Tier("two", 2), [ExperimentConfig.load("mine"), ExperimentConfig.load("mine")], workers=2)
+    config = ExperimentConfig.load("mine")
+    decode(Tier("two", 2), [config, config], workers=2)
 """
 
 

@@ -79,7 +79,7 @@ def test_two_attempts_at_once_are_read_as_their_union_and_the_first_row_counts(t
 
 
 def test_not_a_number_is_refused_rather_than_written(tmp_path):
-    with Attempt(tmp_path, {}) as one, pytest.raises(ValueError, match="JSON"):
+    with Attempt(tmp_path, {}) as one, pytest.raises(ValueError, match=r"JSON"):
         one.append([row("a", ms=float("nan"))])
 
 
@@ -123,5 +123,5 @@ def test_a_damaged_published_file_is_named(tmp_path, content):
     (tmp_path / "rows.jsonl.gz").write_bytes(content)
     with pytest.raises(UserError, match=r"rows\.jsonl\.gz is damaged"):
         read_published(tmp_path / "rows.jsonl.gz")
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match=r"does not exist"):
         read_published(tmp_path / "none.jsonl.gz")
