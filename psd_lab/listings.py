@@ -102,7 +102,7 @@ def models() -> Iterator[str]:
     from psd_lib.models import FAMILIES, SUPPORTED
 
     rows = [("MODEL", "FAMILY", "BLOCK", "WEIGHTS", "REVISION")]
-    for path in sorted(paths.MODELS.glob("*/config.json")):
+    for path in paths.files(paths.MODELS, "*/config.json"):
         raw = json.loads(path.read_text(encoding="utf-8"))
         size = sum(file.stat().st_size for file in path.parent.glob("*.safetensors"))
         rows.append(

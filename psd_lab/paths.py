@@ -1,6 +1,19 @@
 """Where the experiment keeps things: the folders of `psd_lib.paths` and those that only it uses."""
 
-from psd_lib.paths import DATA, GRAPHS, MODELS, ROOT
+from psd_lib.paths import (
+    DATA,
+    GRAPHS,
+    MODELS,
+    PACKAGE,
+    ROOT,
+    SHIPPED,
+    files,
+    find,
+    is_checkout,
+    is_installed,
+    make_folder,
+    root_for_children,
+)
 
 TASKS = DATA / "tasks"
 CONFIGS = DATA / "configs"
@@ -15,7 +28,15 @@ __all__ = [
     "GRAPHS",
     "MODELS",
     "NOTEBOOKS",
+    "PACKAGE",
     "RESULTS",
     "ROOT",
+    "SHIPPED",
     "TASKS",
+    "files",
+    "find",
+    "is_checkout",
+    "is_installed",
+    "make_folder",
+    "root_for_children",
 ]

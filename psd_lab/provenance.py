@@ -1,4 +1,4 @@
-"""Where a result comes from: code, packages, machine. One block per run, one short id in every row."""
+"""Where a result comes from: code, packages, machine. One block per run, one id in every row."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from psd_lab.paths import ROOT
+from psd_lab.paths import PACKAGE, is_checkout
 
 PACKAGES = ("psd-lib", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas")
+# Not ROOT: an installed package may write into a repository of the user's.
+CHECKOUT = PACKAGE if is_checkout(PACKAGE) else None
 INPUTS = ("psd_lib", "psd_lab", "data/configs", "data/models", "data/tasks", "requirements.lock")
 
 
 def collect() -> dict[str, Any]:
-    """Describe the running code and machine as json-able data.
+    """Describe the running code and the machine as JSON data.
 
-    `dirty` says whether code or inputs differ from `commit`; it and `commit` are None outside a git
-    checkout. `lock` names the pinned environment (sha256[:12] of the lock file), `threads` what
-    torch computes with.
+    `dirty` says whether code or inputs differ from `commit`; both are None outside a git checkout.
+    `lock` names the pinned environment (the first 12 hex digits of the lock file's sha256; None for
+    an installed package), `threads` the number of threads that torch computes with.
     """
     import torch
 
-    lock = ROOT / "requirements.lock"
+    lock = CHECKOUT and CHECKOUT / "requirements.lock"
     status = _git("status", "--porcelain", "--untracked-files=no", "--", *INPUTS)
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if status is None else bool(status),
         "packages": {name: _version(name) for name in PACKAGES},
-        "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:12] if lock.is_file() else None,
+        "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+        if lock and lock.is_file()
+        else None,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),
@@ -40,9 +44,11 @@ def collect() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
+    if CHECKOUT is None:
+        return None
     try:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -48,8 +48,8 @@ def load() -> list[Claim]:
     """Reads the claims; UserError on an unknown test or key, or a claim that has neither a test nor
     a reason.
     """
-    claims = []
-    for entry in yaml.safe_load((paths.DATA / "claims.yaml").read_text(encoding="utf-8")):
+    claims, path = [], paths.find(paths.DATA, "claims.yaml")
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
         unknown = set(entry) - set(Claim.__dataclass_fields__)
         if unknown:
             raise UserError(

@@ -73,7 +73,7 @@ def weights(name: str) -> float | None:
     from psd_lib.models import SUPPORTED
     from psd_lib.models.hub import locate, room
 
-    here = any((folder / name).is_dir() for folder in (Path(), paths.ROOT, paths.MODELS))
+    here = any(paths.find(folder, name).is_dir() for folder in (Path(), paths.ROOT, paths.MODELS))
     if here or name.count("/") != 1 or constants.HF_HUB_OFFLINE:
         folder = locate(name)
         sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from psd_lab import yaml_reader
-from psd_lab.paths import CONFIGS
+from psd_lab.paths import CONFIGS, files, find
 from psd_lab.schema import Names, Text, accept, checked
 from psd_lib.errors import UserError
 
@@ -134,7 +134,7 @@ class ExperimentConfig:
 
 def names(folder: Path | None = None) -> list[str]:
     """List the experiments that have a file."""
-    return sorted(path.stem for path in (folder or CONFIGS).glob("*.yaml") if path.stem != TIERS)
+    return [path.stem for path in files(folder or CONFIGS, "*.yaml") if path.stem != TIERS]
 
 
 def _product(entry: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -152,7 +152,7 @@ def read_yaml(name: str, folder: Path | None, keys: Iterable[str] | None = None)
         UserError: There is no such file, or it does not hold a mapping of these keys.
     """
     known = names(folder)
-    path = (folder or CONFIGS) / f"{name}.yaml"
+    path = find(folder or CONFIGS, f"{name}.yaml")
     if not known and not path.is_file():
         raise UserError(
             f"There is no file {path}: PSD_HOME, where it is set, must name a copy of the project."

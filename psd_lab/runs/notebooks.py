@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from psd_lab.extras import require
 from psd_lab.files import refusal, write_atomically
-from psd_lab.paths import NOTEBOOKS, ROOT
+from psd_lab.paths import NOTEBOOKS, ROOT, files, root_for_children
 from psd_lab.progress import reported
 from psd_lib.errors import UserError
 
@@ -40,9 +40,9 @@ def find(pattern: str = "*", folder: Path | None = None) -> list[Path]:
     Raises:
         UserError: There is none; the message lists those there are.
     """
-    paths = sorted(
-        path for path in (folder or NOTEBOOKS).glob("*.ipynb") if not path.name.startswith(".")
-    )
+    paths = [
+        path for path in files(folder or NOTEBOOKS, "*.ipynb") if not path.name.startswith(".")
+    ]
     found = [path for path in paths if fnmatch.fnmatch(path.name, f"*{pattern}*")]
     if not found:
         known = ", ".join(path.stem for path in paths)
@@ -152,7 +152,7 @@ def execute(
     with tempfile.TemporaryDirectory(prefix="psd-") as folder:
         draft = Path(folder, path.name)
         try:
-            with reported(show):
+            with reported(show), root_for_children():
                 _run(path, draft, parameters)
         except OSError as error:
             raise refusal(output, error) from None

@@ -77,7 +77,7 @@ def default_workers(configs: Sequence[ExperimentConfig]) -> int:
     import torch
 
     embedded = all(
-        (paths.MODELS / model / "config.json").is_file()
+        paths.find(paths.MODELS, f"{model}/config.json").is_file()
         for config in configs
         for model in config.models
     )

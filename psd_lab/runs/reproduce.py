@@ -40,6 +40,11 @@ def reproduce(
     parameters, something missing, and failing cells.
     """
     found = notebooks.find(pattern)
+    paths.make_folder(paths.ROOT)
+    if in_place and paths.is_installed(found[0]):
+        raise UserError(
+            "the notebooks are part of the installed package: --in-place is for a checkout."
+        )
     if in_place and (
         wrong := [path for path in found if notebooks.default(path, "TIER") != f'"{tier.name}"']
     ):
@@ -122,7 +127,7 @@ def publish_tier(tier: Tier) -> list[str]:
         found.rows |= part.rows
         found.provenance |= part.provenance
         found.crashes |= part.crashes
-    for path in sorted(paths.RESULTS.glob(f"*/{PUBLISHED}")):
+    for path in paths.files(paths.RESULTS, f"*/{PUBLISHED}"):
         before.rows |= read_published(path).rows
     target = tier.folder / PUBLISHED
     publish(target, found.rows.values(), found.provenance)

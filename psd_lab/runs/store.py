@@ -57,7 +57,7 @@ class Attempt:
         text = "".join(_line({**row, "provenance": self.id}) for row in rows)
         try:
             if self.file is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                paths.make_folder(self.folder)
                 stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
                 self.file = open(self.folder / f"{stamp}.jsonl", "x", encoding="utf-8")
                 text = _line({PROVENANCE: self.provenance, "id": self.id}) + text

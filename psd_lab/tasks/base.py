@@ -86,13 +86,13 @@ class Task:
 
     def path(self, split: str) -> Path:
         """Decides where the fixed set of a split lies; UserError on an unknown split."""
-        from psd_lab.paths import TASKS
+        from psd_lab.paths import TASKS, find
 
         if split not in SPLITS:
             raise UserError(
                 f"Unknown split {split!r} of task {self.name}: use one of {', '.join(SPLITS)}."
             )
-        return TASKS / self.name / f"{split}.jsonl"
+        return find(TASKS, f"{self.name}/{split}.jsonl")
 
     def load(self, split: str = "test", limit: int | None = None) -> list[Example]:
         """Reads the first `limit` items of a fixed set (files are already shuffled).

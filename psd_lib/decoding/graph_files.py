@@ -12,7 +12,7 @@ from typing import Any
 
 from psd_lib.decoding.graphs import Graph, Measured
 from psd_lib.errors import UserError
-from psd_lib.paths import GRAPHS
+from psd_lib.paths import GRAPHS, files, find, make_folder
 
 FORMAT = 1
 
@@ -44,14 +44,12 @@ class Calibration:
 
 def names(folder: Path | None = None) -> list[str]:
     """List the graphs that have a file."""
-    return sorted(path.stem for path in (folder or GRAPHS).glob("*.json"))
+    return [path.stem for path in files(folder or GRAPHS, "*.json")]
 
 
 def save(calibration: Calibration, folder: Path | None = None) -> Path:
     """Write the graph's file, which `load` reads by its name."""
-    folder = folder or GRAPHS
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{calibration.name}.json"
+    path = make_folder(folder or GRAPHS) / f"{calibration.name}.json"
     text = json.dumps({"format": FORMAT, **asdict(calibration)}, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
     return path
@@ -69,7 +67,7 @@ def load(graph: str | Path | None, folder: Path | None = None) -> Calibration:
             f"calibrated drafts need a graph, graph=NAME; there are: {there};"
             " psd_lab.calibration.calibrate makes one."
         )
-    path = Path(graph) if str(graph).endswith(".json") else folder / f"{graph}.json"
+    path = Path(graph) if str(graph).endswith(".json") else find(folder, f"{graph}.json")
     if not path.is_file():
         raise UserError(
             f"unknown graph {str(graph)!r}; there are: {there}; psd_lab.calibration.calibrate makes"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from psd_lib.errors import UserError
 from psd_lib.models.released import SUPPORTED
-from psd_lib.paths import MODELS, ROOT
+from psd_lib.paths import MODELS, ROOT, files, find
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")  # never *.py
 
@@ -23,7 +23,7 @@ def locate(path_or_repo: str | Path, revision: str | None = None) -> Path:
     Without `revision` a repository of `SUPPORTED` is taken at its pin. Raises UserError with the
     reason and the remedy.
     """
-    for candidate in (Path(path_or_repo), ROOT / path_or_repo, MODELS / path_or_repo):
+    for candidate in (Path(path_or_repo), find(ROOT, path_or_repo), find(MODELS, path_or_repo)):
         if candidate.is_dir():
             if revision is not None:
                 raise UserError(
@@ -33,7 +33,7 @@ def locate(path_or_repo: str | Path, revision: str | None = None) -> Path:
             return candidate
     name = str(path_or_repo)
     if not re.fullmatch(r"[\w][\w.-]*/[\w.-]+", name) or name.startswith("data/"):
-        embedded = sorted(folder.parent.name for folder in MODELS.glob("*/config.json"))
+        embedded = [path.parent.name for path in files(MODELS, "*/config.json")]
         raise UserError(
             f"no checkpoint {name!r}: give a folder, a Hub repository owner/name, or one of:"
             f" {', '.join(embedded) or 'none'}."

@@ -12,7 +12,7 @@ from psd_lab import provenance
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for folder in ("psd_lib", "data/results"):
         (tmp_path / folder).mkdir(parents=True)
@@ -55,7 +55,16 @@ def test_the_lock_is_named_by_its_content(checkout):
 
 
 def test_without_a_checkout_nothing_is_claimed(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     block = provenance.collect()
     assert (block["commit"], block["dirty"]) == (None, None)
+
+
+def test_an_installed_package_never_names_the_commit_of_the_repository_around_it(
+    checkout, monkeypatch
+):
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(provenance, "CHECKOUT", None)
+    block = provenance.collect()
+    assert (block["commit"], block["dirty"], block["lock"]) == (None, None, None)

@@ -135,7 +135,7 @@ class Profile:
 def profiles() -> list[str]:
     """List the profiles, variants as `profile:variant`."""
     found = []
-    for path in sorted(_folder().glob("*.yaml")):
+    for path in paths.files(paths.DATA / "profiles", "*.yaml"):
         found += [path.stem, *(f"{path.stem}:{variant}" for variant in _profile(path).variants)]
     return found
 
@@ -150,7 +150,7 @@ def _layers(profile: str) -> list[Profile | Variant]:
     if profile not in profiles():
         raise UserError(f"Unknown profile {profile!r}: use one of {', '.join(profiles())}.")
     name, _, variant = profile.partition(":")
-    return _profile(_folder() / f"{name}.yaml").layers(variant)
+    return _profile(_file(name)).layers(variant)
 
 
 def find(profile: str, task: str) -> Protocol:
@@ -182,11 +182,11 @@ def find(profile: str, task: str) -> Protocol:
 
 def parts(name: str) -> dict[str, Any]:
     """Read what profiles share: "templates" or "exemplars"."""
-    return _read(_folder() / "parts" / f"{name}.yaml")
+    return _read(_file(f"parts/{name}"))
 
 
-def _folder() -> Path:
-    return paths.DATA / "profiles"
+def _file(name: str) -> Path:
+    return paths.find(paths.DATA / "profiles", f"{name}.yaml")
 
 
 @lru_cache(maxsize=32)
