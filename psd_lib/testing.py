@@ -1,4 +1,6 @@
-"""Tiny random models for tests: float32, no files, peaked enough that every decoding rule has
+"""Models for tests: tiny random ones, and one that looks its logits up in a table.
+
+The random ones are float32, need no files and are peaked enough that every decoding rule has
 something to decide.
 """
 
@@ -12,6 +14,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from psd_lib.models import FAMILIES, Model
@@ -87,8 +90,9 @@ _CONFIGS = {
 
 
 def tiny_tokenizer(words: int = 30) -> PreTrainedTokenizerFast:
-    """A word-level tokenizer of `<|endoftext|>`, `<|MASK|>`, `w2`, `w3`, ... with `words` entries
-    in all.
+    """Return a word-level tokenizer of `<|endoftext|>`, `<|MASK|>`, `w2`, `w3`, ....
+
+    It has `words` entries in all.
     """
     vocab = {EOS: 0, MASK: 1, **{f"w{i}": i for i in range(2, words)}}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="w2"))
@@ -99,8 +103,9 @@ def tiny_tokenizer(words: int = 30) -> PreTrainedTokenizerFast:
 
 
 def tiny_config(family: str, block_length: int = 8) -> dict:
-    """The raw `config.json` of a tiny model of a family, with the field names and flags of its
-    released checkpoints.
+    """Return the raw `config.json` of a tiny model of a family.
+
+    Its field names and flags are those of the family's released checkpoints.
     """
     raw = _CONFIGS.get(family, _COMMON) | {"model_type": FAMILIES[family].model_type}
     return raw | {"block_size": block_length, "mask_token_id": 1, "eos_token_id": 0}
@@ -114,9 +119,9 @@ def tiny_model(
     sees_future: bool = False,
     family: str = "sdar",
 ) -> Model:
-    """A random two-layer model of a family with 32 vocabulary rows, two of which the tokenizer does
-    not use.
+    """Return a random two-layer model of a family.
 
+    It has 32 vocabulary rows, two of which the tokenizer does not use.
     `sharpness` scales the logits: confidences then spread over (0, 1), so that thresholds and
     drafts both matter. `sees_future` makes its attention fully bidirectional and its blocks start
     at the prompt's end.
@@ -149,9 +154,11 @@ def tiny_model(
 
 
 def save_checkpoint(model: Model, folder: Path) -> Path:
-    """Write a model of `tiny_model` as a checkpoint folder in the released shape of its family:
-    config.json with the family's field names, model.safetensors with its tensor names, tokenizer
-    files."""
+    """Write a model of `tiny_model` as a checkpoint folder in the released shape of its family.
+
+    config.json has the family's field names and model.safetensors its tensor names; the tokenizer's
+    files lie beside them.
+    """
     family = model.family
     with quiet(bar=False):
         model.denoiser.network.save_pretrained(folder)
@@ -174,3 +181,51 @@ def _fuse(weights: dict[str, torch.Tensor], layers: int) -> None:
     for layer in range(layers):
         parts = [weights.pop(part.replace("{i}", str(layer))) for part in PARTS]
         weights[QKV.replace("{i}", str(layer))] = torch.cat(parts)
+
+
+Table = dict[str, dict[int, tuple[float, ...]]]
+
+
+class TableDenoiser:
+    """A denoiser that looks its logits up, for tests whose every number is written down.
+
+    A state of the generated positions is a text: `_` is masked, `.` the end of the sequence, and
+    `a`, `b`, ... are tokens 2, 3, .... `table[state][position]` holds the logits of (`.`, `a`, `b`,
+    ...). The mask token always has the largest logit, so that a decoder that forgets to ban it
+    fails. Attention is bidirectional: a state is the whole canvas.
+
+    Example: in the state `_b` token `a` is likelier than the end::
+
+        {"_b": {0: (0.0, 2.0, 1.0)}}
+    """
+
+    mask_id, eos_ids = 1, (0,)
+    sees_future, causal_context, shift, absolute_blocks = True, False, False, False
+    device = torch.device("cpu")
+
+    def __init__(self, table: Table):
+        self.table = table
+        self.length = len(next(iter(table)))
+        self.vocab_size = 1 + max(len(row) for at in table.values() for row in at.values())
+        self.asked: list[list[str]] = []
+
+    def logits(self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor):
+        """Return the logits `[n, V]` of the asked positions, and note the states in `asked`."""
+        begin = ids.shape[1] - self.length
+        states = [self.text(state) for state in ids[:, begin:].tolist()]
+        self.asked.append(states)
+        asked = zip(row.tolist(), column.tolist(), strict=True)
+        rows = [self.table[states[r]][c - begin] for r, c in asked]
+        return torch.tensor([(end, 99.0, *others) for end, *others in rows])
+
+    def text(self, tokens: list[int]) -> str:
+        """Write tokens as the table does."""
+        return "".join("._abcdefghijklmnopqrstuvwxyz"[token] for token in tokens)
+
+
+def table_model(table: Table, block_length: int) -> Model:
+    """Return a model with a `TableDenoiser` for the table."""
+    facts = replace(FAMILIES["llada"], sees_future=True, absolute_blocks=False)
+    denoiser = TableDenoiser(table)
+    tokenizer = tiny_tokenizer(denoiser.vocab_size)
+    return Model("table", denoiser, tokenizer, facts, block_length, 256, "table")
