@@ -68,7 +68,7 @@ def test_names_follow_the_embedded_ones():
     assert all(tasks.describe(name) for name in tasks.names())
 
 
-@pytest.mark.parametrize("name, profile", PAIRS)
+@pytest.mark.parametrize(("name", "profile"), PAIRS)
 def test_every_value_of_every_profile_has_a_source(name, profile):
     found = protocols.find(profile, name)
     assert set(found.sources) == set(protocols.SETTINGS) and all(found.sources.values())
@@ -116,7 +116,7 @@ def test_published_rows_are_complete_and_known(name):
 
 
 @needs_data
-@pytest.mark.parametrize("name, profile", [pair for pair in PAIRS if pair[0] != "math500"])
+@pytest.mark.parametrize(("name", "profile"), [pair for pair in PAIRS if pair[0] != "math500"])
 def test_frozen_exemplars_stand_before_every_prompt_and_are_no_items(name, profile):
     task = tasks.get(name, profile, FOLDER)
     found = exemplars.exemplars(task.protocol.exemplars, task._fields)
@@ -201,7 +201,7 @@ def test_offline_fails_at_once_and_says_what_to_do(flags, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "rows, message",
+    ("rows", "message"),
     [
         (
             [{"question": "q"}],
@@ -228,7 +228,7 @@ def test_other_columns_are_named(tmp_path, rows, message):
 def test_a_damaged_file_is_named(tmp_path, content):
     end = ".gz" if content[:2] == b"\x1f\x8b" else ""
     (tmp_path / f"test.jsonl{end}").write_bytes(content)
-    with pytest.raises(UserError, match="test.jsonl.* cannot be read"):
+    with pytest.raises(UserError, match=r"test.jsonl.* cannot be read"):
         tasks.get("math500", data_dir=tmp_path).load()
 
 
@@ -239,7 +239,7 @@ def test_the_environment_names_a_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "call, message",
+    ("call", "message"),
     [
         (
             lambda folder: tasks.get("gsm8k", "paper"),

@@ -21,7 +21,7 @@ BODY = "    return helper(helper(x))\n"
 
 
 @pytest.mark.parametrize(
-    "text, code",
+    ("text", "code"),
     [
         ("Sure:\n```python\nx = 1\n```\nand\n```python\ny = 2\n```", "x = 1\n"),
         ("```\nx = 1\n```", "x = 1\n"),
@@ -39,7 +39,7 @@ def test_the_first_python_fence_is_the_code(text, code):
 
 
 @pytest.mark.parametrize(
-    "text, code",
+    ("text", "code"),
     [
         ("x = 1\ny = 2\nno code\nz = 3", "x = 1\ny = 2"),
         ("no code\nx = 1\ny = 2", "x = 1\ny = 2"),
@@ -84,7 +84,7 @@ def test_a_bare_signature_gives_way_and_the_first_answer_stays():
 
 
 @pytest.mark.parametrize(
-    "version, completion, program",
+    ("version", "completion", "program"),
     [
         ("as-is-1", " x", " x"),
         ("prompt-as-is-1", BODY, PROMPT + BODY),
@@ -131,7 +131,7 @@ CASES = [
 
 
 @needs_data
-@pytest.mark.parametrize("name, profile", CASES)
+@pytest.mark.parametrize(("name", "profile"), CASES)
 @pytest.mark.parametrize("count", [6, pytest.param(None, marks=pytest.mark.slow)])
 def test_reference_solutions_pass(name, profile, count):
     task = tasks.get(name, profile, FOLDER)
@@ -152,7 +152,7 @@ def test_reference_solutions_pass(name, profile, count):
 
 
 @needs_data
-@pytest.mark.parametrize("name, profile", CASES[::3])
+@pytest.mark.parametrize(("name", "profile"), CASES[::3])
 def test_wrong_programs_fail_and_nothing_is_no_answer(name, profile):
     task = tasks.get(name, profile, FOLDER)
     examples = task.load("test", 4)

@@ -86,7 +86,7 @@ def context(task, doc, shots):
 
 
 @pytest.mark.parametrize(
-    "name, reference, profile, shots",
+    ("name", "reference", "profile", "shots"),
     [
         ("gsm8k", "gsm8k_cot", "dream-native", 8),
         ("gsm8k", "gsm8k_cot", "psd-512:cot", 5),

@@ -45,12 +45,12 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize("answer, gold", SAME, ids=range(len(SAME)))
+@pytest.mark.parametrize(("answer", "gold"), SAME, ids=range(len(SAME)))
 def test_equal_forms(answer, gold):
     assert same_by_normaliser(answer, gold) and same_by_normaliser(gold, answer)
 
 
-@pytest.mark.parametrize("answer, gold", DIFFERENT, ids=range(len(DIFFERENT)))
+@pytest.mark.parametrize(("answer", "gold"), DIFFERENT, ids=range(len(DIFFERENT)))
 def test_different_answers(answer, gold):
     assert not same_by_normaliser(answer, gold) and not same_by_normaliser(gold, answer)
 
@@ -99,7 +99,7 @@ def test_without_the_library_the_normaliser_warns():
         assert equivalence.decider() == equivalence.NORMALISER
 
 
-@pytest.mark.parametrize("answer, gold", [SAME[0], ("x^2+2x+1", "(x+1)^2")], ids=range(2))
+@pytest.mark.parametrize(("answer", "gold"), [SAME[0], ("x^2+2x+1", "(x+1)^2")], ids=range(2))
 def test_the_library_decides_where_it_is_installed(answer, gold):
     pytest.importorskip(
         "math_verify",

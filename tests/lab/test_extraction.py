@@ -97,7 +97,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("text, expected", LITERAL, ids=range(len(LITERAL)))
+@pytest.mark.parametrize(("text", "expected"), LITERAL, ids=range(len(LITERAL)))
 def test_each_extractor_reads_what_its_rule_says(text, expected):
     assert extract(text) == expected
 
@@ -139,7 +139,7 @@ def test_wrong_numbers_are_refused_by_every_extractor():
 
 
 @pytest.mark.parametrize(
-    "text, expected",
+    ("text", "expected"),
     [
         (r"so \boxed{\frac{1}{2}}.", r"\frac{1}{2}"),
         (r"\boxed{1} or \boxed{2}", "2"),

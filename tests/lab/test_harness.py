@@ -1,4 +1,4 @@
-"""The lm-eval plug-in: its own logic without the harness, and the real thing where it is installed."""
+"""The lm-eval plug-in: its own logic without the harness, and with it where it is installed."""
 
 import importlib.util
 import json
@@ -173,9 +173,10 @@ def harness(tmp_path):
         return simple_evaluate(
             model="psd",
             model_args=(
-                f"pretrained={tmp_path / 'tiny'},decoder={decoder},traces={tmp_path / 'traces.jsonl'}"
+                f"pretrained={tmp_path / 'tiny'},decoder={decoder},"
+                f"traces={tmp_path / 'traces.jsonl'}"
             ),
-            device="cuda:0",  # what the harness's command passes on unless told otherwise, GPU or not
+            device="cuda:0",  # the default of the harness's command, with or without a GPU
             tasks=["words_tiny"],
             task_manager=manager,
             use_cache=str(tmp_path / "cache"),

@@ -61,7 +61,7 @@ def test_numbers_are_judged_as_the_task_judges(load):
 
 @needs_data
 @pytest.mark.parametrize(
-    "name, profile",
+    ("name", "profile"),
     [
         ("humaneval", "psd-512"),
         ("mbpp", "dream-native:instruct"),
@@ -105,7 +105,7 @@ def test_mathematics_names_what_compared(load):
 
 
 @pytest.mark.parametrize(
-    "name, reference, options, message",
+    ("name", "reference", "options", "message"),
     [
         (
             "gsm8k_answer",

@@ -29,7 +29,7 @@ def test_the_claims_file_is_whole():
 
 
 @pytest.mark.parametrize(
-    "wrong, items, verdict",
+    ("wrong", "items", "verdict"),
     [(0, 300, "reproduced"), (0, 20, "partially"), (30, 300, "not reproduced")],
 )
 def test_keeping_accuracy_asks_for_the_interval_and_not_for_the_value(wrong, items, verdict):
@@ -38,7 +38,7 @@ def test_keeping_accuracy_asks_for_the_interval_and_not_for_the_value(wrong, ite
 
 
 @pytest.mark.parametrize(
-    "calls, verdict",
+    ("calls", "verdict"),
     [(2, "reproduced"), (5, "partially"), (8, "not reproduced"), (9, "not reproduced")],
 )
 def test_faster_knows_three_verdicts(calls, verdict):
@@ -47,7 +47,7 @@ def test_faster_knows_three_verdicts(calls, verdict):
 
 
 @pytest.mark.parametrize(
-    "better, verdict",
+    ("better", "verdict"),
     [(60, "reproduced"), (1, "partially"), (0, "partially"), (-60, "not reproduced")],
 )
 def test_better_by_paired_interval(better, verdict):
@@ -75,7 +75,7 @@ def saturation_rows(last):
 
 
 @pytest.mark.parametrize(
-    "last, verdict, other",
+    ("last", "verdict", "other"),
     [(4, "reproduced", "not reproduced"), (2, "not reproduced", "reproduced")],
 )
 def test_saturation_and_growth_are_opposites(last, verdict, other):
@@ -180,7 +180,7 @@ def test_branches_lose_with_k_and_psd_does_not(lost, verdict):
 
 
 @pytest.mark.parametrize(
-    "verdicts, together",
+    ("verdicts", "together"),
     [
         (["reproduced"] * 7 + ["not reproduced"] * 2, "reproduced"),
         (["reproduced"] * 6 + ["partially"] + ["not reproduced"] * 2, "partially"),
@@ -196,9 +196,11 @@ def test_a_claim_on_most_cells_counts_them(verdicts, together):
 
 
 def test_cells_of_all_models_are_counted_together():
-    fast = lambda model: frame(
-        20, greedy=lambda i: {"model": model}, psd=lambda i: {"nfe": 2, "model": model}
-    )
+    def fast(model):
+        return frame(
+            20, greedy=lambda i: {"model": model}, psd=lambda i: {"nfe": 2, "model": model}
+        )
+
     claim = next(c for c in claims.load() if c.id == "best-at-equal-accuracy")
     assert claims.judge(claim, fast("a"))[0] == "not tested"  # LoPA and the others were not run
     claim = replace(claim, parameters={**claim.parameters, "against": ["greedy"]})
@@ -230,7 +232,7 @@ def test_models_are_judged_apart_and_together():
         (pd.concat([fast, slow]), "partially"),
     ):
         assert claims.judge(claim, rows)[0] == together
-    verdict, found = claims.judge(claim, pd.concat([fast, slow]))
+    _, found = claims.judge(claim, pd.concat([fast, slow]))
     assert [(j.model, j.verdict) for j in found] == [
         ("tiny", "reproduced"),
         ("slow", "not reproduced"),

@@ -1,4 +1,4 @@
-"""A policy of the user's own, as the notebook defines it: in rows, tables and figures by its name."""
+"""A policy of the user's own, as the notebook defines it, in rows, tables and figures."""
 
 import nbformat
 import pytest

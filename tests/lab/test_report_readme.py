@@ -75,5 +75,5 @@ def test_the_index_names_every_notebook():
 def test_a_notebook_without_a_question_is_refused(tmp_path):
     path = tmp_path / "50_more.ipynb"
     path.write_text(json.dumps({"cells": [{"source": ["# Title\n", "no question"]}]}))
-    with pytest.raises(UserError, match="50_more.ipynb must hold"):
+    with pytest.raises(UserError, match=r"50_more.ipynb must hold"):
         readme.introduction(path)

@@ -20,7 +20,7 @@ def test_wilson_against_the_published_example():
 def test_wilson_at_the_edges():
     assert stats.wilson(0, 5).low == 0 and stats.wilson(5, 5).high == 1
     assert not stats.wilson(0, 0).known
-    with pytest.raises(UserError, match="0..n"):
+    with pytest.raises(UserError, match=r"0..n"):
         stats.wilson(6, 5)
 
 
@@ -39,7 +39,7 @@ def test_agreement_on_a_few_items_is_no_certainty():
     assert few.value == 0 and few.low < -0.4 and few.high > 0.4
     assert -0.01 < many.low < 0 < many.high < 0.01
     assert not stats.accuracy_difference([1], [0]).known
-    with pytest.raises(UserError, match="right .1. or wrong .0."):
+    with pytest.raises(UserError, match=r"right .1. or wrong .0."):
         stats.accuracy_difference([0.5], [1])
 
 

@@ -338,7 +338,7 @@ def test_depth_zero_of_psd_is_its_policy():
 
 
 def test_bad_rows_are_refused_in_one_sentence():
-    with pytest.raises(UserError, match="lack the column.*nfe"):
+    with pytest.raises(UserError, match=r"lack the column.*nfe"):
         rows_of.prepare(rows().drop(columns=["nfe"]))
     with pytest.raises(UserError, match="no result row"):
         rows_of.prepare(rows().iloc[:0])

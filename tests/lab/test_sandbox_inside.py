@@ -139,7 +139,7 @@ def test_frames_are_read_to_the_byte():
 
 
 @pytest.mark.parametrize(
-    "old, new, changed",
+    ("old", "new", "changed"),
     [
         ([1, 2, 3], [3, 2], True),
         ([], [1], True),
@@ -177,7 +177,7 @@ def test_changes_keep_inner_objects():
 
 
 @pytest.mark.parametrize(
-    "source, prelude, entry, names, modules",
+    ("source", "prelude", "entry", "names", "modules"),
     [
         ("assert f(1) == g(2)", "", None, ["f", "g"], []),
         ("assert set(f([1])) == {1}", "", None, ["f"], []),
@@ -252,7 +252,7 @@ ALLOWED, EPERM, ENOSYS, EAGAIN = (
 
 
 @pytest.mark.parametrize(
-    "call, answer",
+    ("call", "answer"),
     [
         ((0,), ALLOWED),
         ((231,), ALLOWED),

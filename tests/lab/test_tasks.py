@@ -1,4 +1,4 @@
-"""The embedded tasks: literal examples, determinism, separation of splits, gold answers, bad input."""
+"""The embedded tasks: literal examples, determinism, separate splits, gold answers, bad input."""
 
 import itertools
 
@@ -116,7 +116,7 @@ def test_load_takes_the_first_items():
 
 
 @pytest.mark.parametrize(
-    "call, message",
+    ("call", "message"),
     [
         (
             lambda: tasks.get("gsm"),

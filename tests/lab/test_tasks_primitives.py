@@ -27,7 +27,7 @@ def values(kind, rng):
 
 
 @pytest.mark.parametrize(
-    "block, constant", CASES, ids=lambda value: getattr(value, "key", value) or "-"
+    ("block", "constant"), CASES, ids=lambda value: getattr(value, "key", value) or "-"
 )
 def test_short_and_long_style_agree(block, constant):
     """The expected outputs come from the short style; the long one has to give the same and keep

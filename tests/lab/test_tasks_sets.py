@@ -1,4 +1,4 @@
-"""The fixed sets of the embedded tasks: the bytes that are published, and what train may not show."""
+"""The fixed sets of the embedded tasks: the published bytes, and what train may not show."""
 
 import hashlib
 import itertools

@@ -1,5 +1,6 @@
 """Training: who sees whom, what a seed and a checkpoint promise, and what is written at the end."""
 
+import contextlib
 import json
 import re
 import resource
@@ -69,10 +70,8 @@ def trained(folder, tokenizer, steps, recipe=MICRO):
         losses.append(step(stage))
 
     trainer.step = counted
-    try:
+    with contextlib.suppress(Enough):
         trainer.run()
-    except Enough:
-        pass
     return losses
 
 
@@ -221,7 +220,7 @@ def test_a_failure_in_one_of_two_processes_is_one_sentence(tmp_path, tokenizer, 
     state = load_state(tmp_path)
     state["model"]["lm_head.weight"].fill_(float("nan"))
     torch.save(state, tmp_path / "state.pt")
-    with pytest.raises(UserError, match="no longer finite at step 2.*resume.$"):
+    with pytest.raises(UserError, match=r"no longer finite at step 2.*resume.$"):
         train(
             "micro",
             tmp_path / "out",
@@ -244,7 +243,7 @@ def test_changed_training_data_is_refused(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setattr(
         batches, "drill", lambda rng: Example("drill", "Compute 1+1.\n", "1+1=2\n", {})
     )
-    with pytest.raises(UserError, match="training data has changed.*resume off"):
+    with pytest.raises(UserError, match=r"training data has changed.*resume off"):
         Trainer(MICRO, tokenizer, tmp_path)
 
 
@@ -254,7 +253,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, tokenizer):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:
-        with pytest.raises(UserError, match="cannot be written.*before it is intact"):
+        with pytest.raises(UserError, match=r"cannot be written.*before it is intact"):
             trainer._save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

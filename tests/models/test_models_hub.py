@@ -126,7 +126,7 @@ def test_a_revision_of_a_folder_is_refused(tmp_path):
 def test_what_is_neither_folder_nor_repository_is_refused(name):
     with pytest.raises(
         UserError,
-        match="no checkpoint .*give a folder, a Hub repository owner/name, or one of: .*mini-sdar",
+        match=r"no checkpoint .*give a folder, a Hub repository owner/name, or one of: .*mini-sdar",
     ):
         psd_lib.load(name)
 
@@ -135,7 +135,7 @@ def test_a_full_disk_is_foreseen(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "not" / "yet"))
     monkeypatch.setattr(memory, "free_on", lambda device: None)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10**9}))
-    with pytest.raises(UserError, match="takes 16.4 GB of disk under .*, where 1.0 GB are free"):
+    with pytest.raises(UserError, match=r"takes 16.4 GB of disk under .*, where 1.0 GB are free"):
         psd_lib.load(PINNED, device="cpu")
     blobs = tmp_path / "not" / "yet" / "models--JetLM--SDAR-8B-Chat" / "blobs"
     blobs.mkdir(parents=True)

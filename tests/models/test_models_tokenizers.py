@@ -137,7 +137,7 @@ TABLE = {
 
 @pytest.mark.parametrize("family", TABLE)
 def test_a_config_without_ids_gets_those_of_the_released_vocabulary(tmp_path, family):
-    """The tokenizer's own mask token (here id 1) is not asked: SDAR's files disagree on its string."""
+    """The tokenizer's own mask token (here id 1) is ignored: SDAR's files disagree on its string."""
     rows, mask, stop, begin = TABLE[family]
     found = ids(tmp_path, {}, FAMILIES[family], tiny_tokenizer(), rows)
     assert (found.mask, found.stop, found.begin) == (mask, stop, begin)
@@ -208,7 +208,9 @@ def test_a_checkpoint_whose_tokenizer_has_no_mask_token_is_refused(tmp_path):
         raw = json.loads((folder / name).read_text())
         raw.pop(field)
         (folder / name).write_text(json.dumps(raw))
-    with pytest.raises(UserError, match="neither config.json nor the tokenizer names a mask token"):
+    with pytest.raises(
+        UserError, match=r"neither config.json nor the tokenizer names a mask token"
+    ):
         psd_lib.load(folder)
 
 
