@@ -1,7 +1,8 @@
-"""Judges generated programs that may be hostile: two processes, one verdict, no trust.
+"""Judge generated programs that may be hostile: two processes, one verdict, no trust.
 
 The *judge* holds the tests; the *candidate* runs the code; only plain data crosses between them,
-and the kernel holds both.
+and the kernel confines both. Programs can import the standard library; installed packages such as
+numpy only when they are named (`packages` of `check`), and in the candidate alone.
 
     >>> from psd_lab.sandbox import Tests, check
     >>> check("def f(x): return x + 1", Tests("assert f(1) == 2")).status      # doctest: +SKIP

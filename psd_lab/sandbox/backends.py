@@ -1,4 +1,7 @@
-"""How one interpreter is started under each back-end: command line, environment, what it may read."""
+"""How one interpreter is started under each back-end.
+
+Command line, environment, and what it may read.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -28,15 +32,13 @@ _FIRST_TO_GO = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"'
 
 @cache
 def interpreter() -> str:
-    """The bare interpreter behind a possible virtual environment."""
+    """Find the bare interpreter behind a possible virtual environment."""
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 
 
 @cache
 def readable() -> list[str]:
-    """Folders and files that the interpreter needs: its executable, its libraries, and this
-    package's inside.
-    """
+    """List what the interpreter needs: its executable, its libraries, and this package's inside."""
     paths = [
         "/lib",
         "/lib64",
@@ -53,30 +55,37 @@ def readable() -> list[str]:
     return sorted({path for path in paths if path and os.path.exists(path)})
 
 
-def command(backend: str, verdict: int) -> list[str]:
-    """The command line that starts a check; `verdict` is the descriptor that it inherits for its
-    verdict.
+def command(backend: str, verdict: int, more: Sequence[str] = ()) -> list[str]:
+    """Build the command line that starts a check.
+
+    `verdict` is the descriptor that it inherits for its verdict; `more` is what it may read beside
+    `readable()`.
     """
     python = [interpreter(), "-s", "-S", "-P", "-B", "-c", _BOOT, str(verdict), str(INSIDE.parent)]
     if backend == NONE:
         return python
-    prefix = _bubblewrap() if backend == "bubblewrap" else []
+    prefix = _bubblewrap(more) if backend == "bubblewrap" else []
     return ["/bin/sh", "-c", _FIRST_TO_GO, "sh", *prefix, *python]
 
 
-@cache
-def _bubblewrap() -> list[str]:
-    """Every namespace of its own, nothing but `readable()` in it, nothing writable, no /proc.
+def _bubblewrap(more: Sequence[str]) -> list[str]:
+    """Every namespace of its own, nothing but `readable()` and `more` in it, nothing writable.
 
     Without /proc the environment of bubblewrap itself cannot be read; its root file system is
     writable and in memory until it is remounted; device nodes are bound one by one because /dev/shm
     would be writable, too.
     """
-    program = shutil.which("bwrap")
-    if program is None:
-        raise FileNotFoundError("bwrap is not installed")
-    known = subprocess.run([program, "--help"], capture_output=True, text=True, env={}).stdout
-    command = [
+    command = _bubblewrap_program()
+    for path in (*readable(), *more):
+        command += ["--ro-bind", path, path]
+    for device in landlock.DEVICES:
+        command += ["--dev-bind", device, device]
+    return [*command, "--remount-ro", "/", "--chdir", "/", "--"]
+
+
+def _bubblewrap_program() -> list[str]:
+    program, options = _bubblewrap_found()
+    return [
         program,
         "--unshare-user",
         "--unshare-all",
@@ -84,11 +93,15 @@ def _bubblewrap() -> list[str]:
         "--new-session",
         "--cap-drop",
         "ALL",
+        *options,
     ]
-    if "--disable-userns" in known:
-        command.append("--disable-userns")
-    for path in readable():
-        command += ["--ro-bind", path, path]
-    for device in landlock.DEVICES:
-        command += ["--dev-bind", device, device]
-    return [*command, "--remount-ro", "/", "--chdir", "/", "--"]
+
+
+@cache
+def _bubblewrap_found() -> tuple[str, tuple[str, ...]]:
+    """Find the program, and the options that not every version has."""
+    program = shutil.which("bwrap")
+    if program is None:
+        raise FileNotFoundError("bwrap is not installed")
+    known = subprocess.run([program, "--help"], capture_output=True, text=True, env={}).stdout
+    return program, ("--disable-userns",) if "--disable-userns" in known else ()

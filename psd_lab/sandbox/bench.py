@@ -1,5 +1,6 @@
-"""`python -m psd_lab.sandbox.bench`: what a check costs here. Prints a table and, as the last line,
-one JSON object.
+"""`python -m psd_lab.sandbox.bench`: measure what a check costs here.
+
+Prints a table and, as the last line, one JSON object.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ CASES = {
 
 
 def measure(backend: str, name: str, count: int, workers: int) -> dict[str, object]:
-    """Runs `count` checks of one kind: checks per second, CPU milliseconds per check (sandbox and
-    host), wall milliseconds of one.
+    """Run `count` checks of one kind and measure them.
 
-    CPU time is unknown (None) under bubblewrap, which leaves without waiting for what it started.
+    Returns checks per second, CPU milliseconds per check (sandbox and host) and wall milliseconds
+    of one. CPU time is unknown (None) under bubblewrap, which ends without waiting for what it
+    started.
     """
     code, tests = CASES[name]
     start, before = time.monotonic(), _cpu()
@@ -54,8 +56,9 @@ def measure(backend: str, name: str, count: int, workers: int) -> dict[str, obje
 
 
 def _cpu() -> float:
-    """Seconds of CPU of this process and of all it has waited for; the candidate is waited for by
-    the judge.
+    """Sum the CPU seconds of this process and of all it has waited for.
+
+    The candidate is among them: the judge waits for it.
     """
     own, others = (
         resource.getrusage(resource.RUSAGE_SELF),
@@ -65,7 +68,7 @@ def _cpu() -> float:
 
 
 def main() -> None:
-    """Measures every case with every back-end that works here."""
+    """Measure every case with every back-end that works here."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checks", type=int, default=100, help="checks per case (default 100)")
     parser.add_argument("--workers", type=int, default=2, help="checks side by side (default 2)")
@@ -77,11 +80,12 @@ def main() -> None:
         for backend in working
         for name in CASES
     ]
-    print(f"{'backend':12}{'case':16}{'checks/s':>10}{'CPU ms':>10}{'wall ms':>10}{'passed':>12}")
+    form = "{:12}{:16}{:>10}{:>10}{:>10}{:>12}"
+    print(form.format("backend", "case", "checks/s", "CPU ms", "wall ms", "passed"))
     for row in rows:
-        print(
-            f"{row['backend']:12}{row['case']:16}{row['per_second']:>10}{row['cpu_ms'] or '-':>10}{row['wall_ms']:>10}{row['passed']:>8}/{row['checks']}"
-        )
+        passed = f"{row['passed']}/{row['checks']}"
+        cells = (row["per_second"], row["cpu_ms"] or "-", row["wall_ms"], passed)
+        print(form.format(row["backend"], row["case"], *cells))
     print(
         json.dumps(
             {

@@ -1,11 +1,11 @@
-"""The two doors: one check, and many side by side."""
+"""The two entry points: one check, and many side by side."""
 
 from __future__ import annotations
 
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +14,7 @@ from psd_lab.sandbox.backends import NONE
 from psd_lab.sandbox.errors import UnsafeExecution
 from psd_lab.sandbox.host import attempt
 from psd_lab.sandbox.names import plan
+from psd_lab.sandbox.packages import Package, locate
 from psd_lab.sandbox.probing import require
 from psd_lab.sandbox.verdict import Limits, Tests, Verdict
 from psd_lib.errors import UserError
@@ -22,8 +23,8 @@ from psd_lib.errors import UserError
 AHEAD = 4
 
 
-class _Road:
-    """Many checks at a time, or one alone."""
+class _ReadWriteLock:
+    """Lets checks run concurrently; a retry after a wall-clock timeout runs exclusively."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -32,7 +33,7 @@ class _Road:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Waits while someone runs alone."""
+        """Wait while a check runs exclusively."""
         with self._changed:
             self._changed.wait_for(lambda: not self._closed)
             self._running += 1
@@ -44,8 +45,8 @@ class _Road:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Waits until nobody else runs; others wait meanwhile."""
+    def exclusive(self) -> Iterator[None]:
+        """Wait until no other check runs; others wait meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: not self._closed)
             self._closed = True
@@ -59,70 +60,98 @@ class _Road:
                 self._changed.notify_all()
 
 
-_ROAD = _Road()
+_LOCK = _ReadWriteLock()
+_LIMITS = Limits()
 
 
 def check(
     code: str,
     task: Tests | Mapping[str, Any],
-    limits: Limits = Limits(),
+    limits: Limits = _LIMITS,
     allow_unsafe: bool = False,
+    packages: Sequence[str] = (),
 ) -> Verdict:
-    """Judges generated code with its tests, in two isolated processes.
+    """Judge generated code with its tests, in two isolated processes.
 
     The CPU limit decides. A check that is late by the clock runs once more, alone, before it is a
     "timeout"; one that the sandbox itself failed runs once more before it is "infra". A late check
     therefore takes at most twice its wall limit.
 
-    allow_unsafe: True runs without isolation (a warning each time, `Verdict.backend` "none"): only
-    for code you trust. Raises SandboxUnavailable where no back-end works, UserError on tests that
-    do not parse or a code that is no text.
+    Args:
+        code: The program. It can import the standard library and `packages`; any other import
+            fails with the reason "unsupported import".
+        task: The tests, which can import the standard library only.
+        limits: What the code may use.
+        allow_unsafe: True runs without isolation (a warning each time, `Verdict.backend` "none"):
+            only for code you trust.
+        packages: Installed packages that the code may import, each by the name that it imports:
+            ["numpy"]. What they need themselves has to be listed, too. Their files become readable
+            in the sandbox; nothing else changes.
+
+    Raises:
+        SandboxUnavailable: No back-end works here.
+        UserError: The tests do not parse, the code is not text, or a package is not installed.
     """
-    if not isinstance(code, str):
-        raise UserError(f"code must be a text, not {type(code).__name__}.")
+    _require_text(code)
     if not isinstance(limits, Limits):
         raise UserError(f"limits must be Limits, not {type(limits).__name__}.")
     tests = Tests.of(task)
     plan(tests)
+    allowed = locate(packages)
     if allow_unsafe:
         warnings.warn(
             "generated code runs without isolation: it can read, change and send whatever you can.",
             UnsafeExecution,
             stacklevel=2,
         )
-    return run(NONE if allow_unsafe else require(), code, tests, limits)
+    return run(NONE if allow_unsafe else require(), code, tests, limits, allowed)
 
 
-def run(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
-    """Judges under one named back-end, with the second chances of `check`."""
-    with _ROAD.shared():
-        verdict = attempt(backend, code, tests, limits)
-    if verdict.status == "infra" and not verdict.reason.startswith("unsupported_test"):
-        with _ROAD.shared():
-            verdict = attempt(backend, code, tests, limits)
-    if verdict.status == "timeout" and verdict.reason == "wall":
-        with _ROAD.alone():
-            verdict = attempt(backend, code, tests, limits)
-    return verdict
+def _require_text(code: Any) -> None:
+    if not isinstance(code, str):
+        raise UserError(f"code must be a text, not {type(code).__name__}.")
+
+
+def run(
+    backend: str, code: str, tests: Tests, limits: Limits, packages: Sequence[Package] = ()
+) -> Verdict:
+    """Judge under one named back-end, with the second chances of `check`."""
+    late = failed = 0
+    while True:
+        with _LOCK.exclusive() if late else _LOCK.shared():
+            verdict = attempt(backend, code, tests, limits, packages)
+        if verdict.status == "timeout" and verdict.reason == "wall":
+            late += 1
+        elif verdict.status == "infra" and not verdict.reason.startswith("unsupported_test"):
+            failed += 1
+        else:
+            return verdict
+        if 2 in (late, failed):
+            return verdict
 
 
 def check_many(
     pairs: Iterable[tuple[str, Tests | Mapping[str, Any]]],
-    limits: Limits = Limits(),
+    limits: Limits = _LIMITS,
     workers: int = 2,
     allow_unsafe: bool = False,
+    packages: Sequence[str] = (),
 ) -> Iterator[Verdict]:
-    """Judges (code, task) pairs with `workers` checks side by side; verdicts keep the order of the
-    pairs.
+    """Judge (code, task) pairs with `workers` checks side by side.
 
-    Pairs are drawn a few ahead of the verdicts, so that they may be endless. UserError unless
-    workers is at least 1.
+    Verdicts keep the order of the pairs. Pairs are drawn a few ahead of the verdicts, so that they
+    may be endless. The other arguments are those of `check`.
+
+    Raises:
+        SandboxUnavailable: No back-end works here.
+        UserError: `workers` is not a whole number of at least 1, or what `check` refuses.
     """
-    if not isinstance(workers, int) or workers < 1:
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise UserError(f"workers must be a whole number of at least 1, not {workers!r}.")
+    locate(packages)
     if not allow_unsafe:
         require()
-    return _in_order(pairs, limits, workers, allow_unsafe)
+    return _in_order(pairs, limits, workers, allow_unsafe, packages)
 
 
 def _in_order(
@@ -130,13 +159,14 @@ def _in_order(
     limits: Limits,
     workers: int,
     allow_unsafe: bool,
+    packages: Sequence[str],
 ) -> Iterator[Verdict]:
     waiting: deque[Future[Verdict]] = deque()
     # Threads outlive their checks: the kernel ends a sandbox when the thread that started it ends.
     pool = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
     try:
         for code, task in pairs:
-            waiting.append(pool.submit(check, code, task, limits, allow_unsafe))
+            waiting.append(pool.submit(check, code, task, limits, allow_unsafe, packages))
             if len(waiting) >= AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:

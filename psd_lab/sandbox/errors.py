@@ -1,4 +1,4 @@
-"""What the sandbox raises and warns."""
+"""Errors and warnings of the sandbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from psd_lib.errors import UserError
 
 
 class SandboxUnavailable(UserError):
-    """No way of isolating generated code works here; the text says why for each, and what helps."""
+    """No way of isolating generated code works here; the text says why, and what helps."""
 
 
 class UnsafeExecution(UserWarning):

@@ -1,9 +1,8 @@
-"""One attempt: starts the two processes, feeds them, waits, reads the verdict and leaves nothing
-behind.
-"""
+"""One attempt: start the two processes, feed them, wait, read the verdict, leave nothing behind."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -11,11 +10,13 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from psd_lab.sandbox import backends
 from psd_lab.sandbox.inside import plain
 from psd_lab.sandbox.names import plan
+from psd_lab.sandbox.packages import Package
 from psd_lab.sandbox.verdict import Limits, Tests, Verdict
 
 LARGEST_VERDICT = 64 * 1024
@@ -23,17 +24,22 @@ LARGEST_VERDICT = 64 * 1024
 FAREWELL_SECONDS = 2.0
 
 
-def attempt(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
-    """Runs code against tests once under one back-end; every failure of the machinery becomes
-    "infra".
+def attempt(
+    backend: str, code: str, tests: Tests, limits: Limits, packages: Sequence[Package] = ()
+) -> Verdict:
+    """Run code against tests once under one back-end; code may import `packages`.
+
+    Every failure of the machinery becomes "infra".
     """
     nonce = secrets.token_hex(16)
+    more = [path for package in packages for path in package.readable]
     job = {
         "backend": backend,
         "code": code,
         "cpu": limits.cpu_seconds,
         "memory": limits.memory,
-        "readable": backends.readable(),
+        "packages": [[package.name, package.file, package.folders] for package in packages],
+        "readable": [*backends.readable(), *more],
         "parent": 0 if backend == "bubblewrap" else os.getpid(),
     }
     try:
@@ -43,16 +49,7 @@ def attempt(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
     begin = time.monotonic()
     readable, writable = os.pipe()
     try:
-        child = subprocess.Popen(
-            backends.command(backend, writable),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=(writable,),
-            env=backends.ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
+        child = _start(backends.command(backend, writable, more), writable)
     except OSError as error:
         os.close(readable)
         return Verdict("infra", f"not started: {plain.clean(error)}", 0.0, 0.0, None, backend)
@@ -65,15 +62,20 @@ def attempt(backend: str, code: str, tests: Tests, limits: Limits) -> Verdict:
         os.close(readable)
         usage = _end(child, patient=not late and not report)
         words = _last_words(child)
-    return _read(
-        report,
-        nonce,
-        late,
-        child.returncode,
-        words,
-        usage.ru_utime + usage.ru_stime,
-        time.monotonic() - begin,
-        backend,
+    cpu, wall = usage.ru_utime + usage.ru_stime, time.monotonic() - begin
+    return _read(report, nonce, late, child.returncode, words, cpu, wall, backend)
+
+
+def _start(command: list[str], writable: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=(writable,),
+        env=backends.ENVIRONMENT,
+        cwd="/",
+        start_new_session=True,
     )
 
 
@@ -87,8 +89,9 @@ def _frame(message: dict[str, Any]) -> bytes:
 def _exchange(
     child: subprocess.Popen[bytes], readable: int, frames: bytes, deadline: float
 ) -> tuple[bool, bytes]:
-    """Feeds the frames and reads the verdict until it is complete or the pipe ends; whether the
-    deadline passed first.
+    """Feed the frames and read the verdict until it is complete or the pipe ends.
+
+    Returns whether the deadline passed first, and what was read.
     """
     assert child.stdin is not None
     rest, report = memoryview(frames), b""
@@ -121,11 +124,10 @@ def _exchange(
 
 
 def _end(child: subprocess.Popen[bytes], patient: bool = False) -> Any:
-    """Kills the whole group and gives what it used. The group is killed before its leader is
-    reaped: its number is still taken.
+    """Kill the whole group and return what it used.
 
-    patient: first lets a leader that fell silent end by itself, so that how it ended says why (out
-    of CPU time).
+    The group is killed before its leader is reaped: its number is still taken. `patient` first lets
+    a leader that fell silent end by itself, so that its exit status says why (out of CPU time).
     """
     assert child.stdin is not None
     child.stdin.close()
@@ -134,18 +136,17 @@ def _end(child: subprocess.Popen[bytes], patient: bool = False) -> Any:
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
         time.sleep(0.01)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     return usage
 
 
 def _last_words(child: subprocess.Popen[bytes]) -> str:
-    """What was said about a failed start. The pipe is held by every process of the check, so its
-    end means all are gone.
+    """Read what a failed start wrote about itself.
+
+    The pipe is held by every process of the check, so its end means that all are gone.
     """
     assert child.stderr is not None
     words, descriptor = b"", child.stderr.fileno()
@@ -172,7 +173,7 @@ def _read(
     wall: float,
     backend: str,
 ) -> Verdict:
-    """The verdict out of what the judge wrote, or out of how it ended."""
+    """Make the verdict out of what the judge wrote, or out of how it ended."""
     try:
         message = json.loads(report[4:]) if report else None
     except ValueError:

@@ -14,14 +14,17 @@ from psd_lib.errors import UserError
 
 @lru_cache(maxsize=4096)
 def plan(tests: Tests) -> dict[str, Any]:
-    """Says how the judge runs tests: the candidate's names, modules to import, and the name that
-    `check` gets, if any.
+    """Plan how the judge runs tests.
+
+    Returns the candidate's names, the modules to import, and the name that `check` gets, if any.
 
     A free name is the candidate's unless it is a built-in or, before a dot, a module of the
     standard library (`sys.getsizeof` in a test whose import stands in the solution). A built-in's
     name is the candidate's only if the tests use nothing else of it: `assert sum(10, 15) == 6`.
-    Otherwise a candidate could redefine what its tests compare with. UserError when the tests do
-    not parse or are empty.
+    Otherwise a candidate could redefine what its tests compare with.
+
+    Raises:
+        UserError: The tests do not parse or are empty.
     """
     try:
         trees = [ast.parse(text) for text in (tests.prelude, tests.source)]
@@ -61,7 +64,7 @@ def _free_names(trees: list[ast.Module]) -> tuple[set[str], set[str]]:
 
 
 def _bindings(node: ast.AST) -> set[str]:
-    """Names that a node of the program defines itself."""
+    """List the names that a node of the program defines itself."""
     if isinstance(node, ast.Name):
         return set() if isinstance(node.ctx, ast.Load) else {node.id}
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -74,9 +77,7 @@ def _bindings(node: ast.AST) -> set[str]:
 
 
 def _tested_builtins(tree: ast.Module) -> set[str]:
-    """The innermost call of each statement, when it has the name of a built-in and nothing else can
-    be what is tested.
-    """
+    """Take the innermost call of each statement as what is tested, if all have one name."""
     found = set()
     for statement in tree.body:
         calls = [

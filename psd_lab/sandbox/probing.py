@@ -1,4 +1,4 @@
-"""Decides which back-end really works here, by an honest check and by an attack on it."""
+"""Find the back-end that really works here, by an honest check and by an attack on it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from psd_lab.sandbox.verdict import Limits, Tests, Verdict
 
 PROBE_LIMITS = Limits(cpu=10, wall=60)
 HONEST = "def double(x):\n    return [2 * item for item in x]\n"
-# Returns what it got away with. Nothing here does harm where nothing holds it: signal 0 is no
-# signal, the file is the probe's.
+# Returns what it got away with. Nothing here does harm where nothing holds it: signal 0 only
+# asks whether a process is there, and the file is the probe's.
 ATTACK = """
 import os, socket
 def tries(secret, folder, known, parent):
@@ -49,8 +49,11 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Probe:
-    """The back-end that is used (None: there is none) and, for every back-end, "works" or what is
-    wrong with it.
+    """What was found out about the back-ends here.
+
+    Attributes:
+        backend: The one that is used, None where there is none.
+        found: For every back-end "works", or what is wrong with it.
     """
 
     backend: str | None
@@ -62,8 +65,9 @@ class Probe:
 
 @cache
 def probe() -> Probe:
-    """Tries every back-end once per process; the first in order of preference that stands both
-    checks is used.
+    """Try every back-end, once per process.
+
+    The first in order of preference that withstands both checks is used.
     """
     foreign = _foreign_system()
     if foreign:
@@ -73,8 +77,10 @@ def probe() -> Probe:
 
 
 def require() -> str:
-    """The back-end to use; SandboxUnavailable, with one reason per back-end and the remedy, where
-    there is none.
+    """Return the back-end to use.
+
+    Raises:
+        SandboxUnavailable: There is none; the text has one reason per back-end and the remedy.
     """
     result = probe()
     if result.backend is None:
@@ -95,7 +101,7 @@ def _foreign_system() -> str:
 
 
 def _examine(backend: str) -> str:
-    """Says "works", or why a back-end is not to be trusted."""
+    """Return "works", or why a back-end is not to be trusted."""
     verdict = _twice(backend, HONEST, Tests("assert double([1, 2]) == [2, 4]"))
     if verdict.status != "pass":
         return f"does not start here: {verdict.reason}"

@@ -18,10 +18,12 @@ FIELDS = ("source", "entry_point", "prelude")
 class Tests:
     """A test program, trusted, which only the judge sees.
 
-    source: the program. entry_point: name of the tested function; `source` then defines
-    `check(candidate)`, which gets that function of the candidate (HumanEval). Without it the free
-    names of `source` are names of the candidate (MBPP: asserts joined by newlines). prelude:
-    trusted code that runs first, such as helpers of the prompt or a set-up.
+    Attributes:
+        source: The program; it can import the standard library only.
+        entry_point: Name of the tested function; `source` then defines `check(candidate)`, which
+            gets that function of the candidate (HumanEval). Without it the free names of `source`
+            are names of the candidate (MBPP: asserts joined by newlines).
+        prelude: Trusted code that runs first, such as helpers of the prompt or a set-up.
     """
 
     __test__ = False  # pytest collects classes of this name
@@ -32,7 +34,11 @@ class Tests:
 
     @classmethod
     def of(cls, task: Tests | Mapping[str, Any]) -> Tests:
-        """Takes tests as they are or from a mapping with the same keys; UserError on anything else."""
+        """Take tests as they are or from a mapping with the same keys.
+
+        Raises:
+            UserError: `task` is anything else.
+        """
         if isinstance(task, Mapping):
             unknown = sorted(str(key) for key in task if key not in FIELDS)
             if unknown or "source" not in task:
@@ -61,9 +67,12 @@ class Tests:
 class Limits:
     """What a candidate may use.
 
-    cpu: seconds of CPU time, rounded up to whole ones; it decides, because it does not depend on
-    what else the machine does. wall: seconds on the clock for the whole check, for programs that
-    wait; 3 times `cpu` plus 1 unless given. memory: bytes of address space of each process.
+    Attributes:
+        cpu: Seconds of CPU time, rounded up to whole ones; it decides, because it does not depend
+            on what else the machine does.
+        wall: Seconds on the clock for the whole check, for programs that wait; 3 times `cpu` plus 1
+            unless given.
+        memory: Bytes of address space of each process.
     """
 
     cpu: float = 3.0
@@ -87,25 +96,32 @@ class Limits:
 
     @property
     def cpu_seconds(self) -> int:
-        """The kernel's limit: whole seconds."""
+        """The limit on CPU time in whole seconds, as the kernel takes it."""
         return math.ceil(self.cpu)
 
     @property
     def wall_seconds(self) -> float:
-        """The limit on the clock."""
+        """The limit on the clock in seconds."""
         return self.wall if self.wall is not None else WALL_PER_CPU * self.cpu_seconds + 1
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found.
+    """The result of a check.
 
-    status: pass, fail, timeout, or infra (the sandbox failed: says nothing about the code and is
-    never a zero). reason: ok | assert | test_raised | candidate_raised | sandbox_denied |
-    load_error | exit n | signal n | protocol | cpu | wall | unsupported_test and others of infra;
-    details follow a colon, in printable ASCII. cpu: seconds of CPU of the candidate (of the judge
-    as well where the check was stopped from outside); wall: seconds; memory: peak bytes of the
-    candidate, None if unknown; backend: bubblewrap | landlock | none.
+    Attributes:
+        status: pass, fail, timeout, or infra (the sandbox failed: this says nothing about the code
+            and is never a zero).
+        reason: ok | assert | test_raised | candidate_raised | sandbox_denied | unsupported import |
+            load_error | exit n | signal n | protocol | cpu | wall | unsupported_test and others of
+            infra; details follow a colon, in printable ASCII. "unsupported import: numpy" means
+            that the code needs a module that is not in the sandbox (see `packages` of `check`). It
+            is a fail, because otherwise any code could excuse itself with such an import.
+        cpu: Seconds of CPU of the candidate (of the judge as well where the check was stopped from
+            outside).
+        wall: Seconds.
+        memory: Peak bytes of the candidate, None if unknown.
+        backend: bubblewrap | landlock | none.
     """
 
     status: str

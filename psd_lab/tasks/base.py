@@ -15,6 +15,7 @@ from psd_lab.tasks.splits import SPLITS, split_of
 from psd_lib.errors import UserError
 
 if TYPE_CHECKING:
+    from psd_lab.tasks.benchmarks.protocol import Protocol
     from psd_lib.models import Model
 
 
@@ -70,13 +71,21 @@ class Task:
     draw: Callable[[random.Random], Draft] | None = None
 
     @property
-    def profile(self) -> str | None:
-        """Name of the protocol that prompts follow, None where a task has one only."""
+    def version(self) -> str | None:
+        """Name of the rules that completions are judged by, stored with every row.
+
+        None where the rules never change: scores of such a task are never computed again.
+        """
         return None
 
     @property
-    def version(self) -> str | None:
-        """How completions are judged, in words, where there is more than one way."""
+    def profile(self) -> str | None:
+        """Name of the protocol profile that the task runs under; None for an embedded task."""
+        return None
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """How the profile runs the task; None for an embedded task, which has only one way."""
         return None
 
     @property

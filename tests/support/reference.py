@@ -85,7 +85,7 @@ def traced_states(model, prompt: list[int], sequence) -> list[list[int]]:
         prompt
         + [
             int(token) if 0 <= at <= step else model.mask_id
-            for token, at in zip(trace.tokens, trace.step)
+            for token, at in zip(trace.tokens, trace.step, strict=False)
         ]
         for step in range(int(trace.step.max()) + 1)
     ]

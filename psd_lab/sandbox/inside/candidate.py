@@ -13,6 +13,7 @@ import types
 from typing import TYPE_CHECKING
 
 from . import plain
+from .packages import offer
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,6 +29,8 @@ _OPERATIONS = {
     "bool": lambda thing, args, named: bool(thing),
     "str": lambda thing, args, named: str(thing),
     "iter": lambda thing, args, named: iter(thing),
+    "equal": lambda thing, args, named: bool(thing == args[0]),
+    "hash": lambda thing, args, named: hash(thing),
 }
 
 
@@ -39,7 +42,7 @@ class Objects:
         self.numbers: dict[int, int] = {}
 
     def hide(self, value: Any) -> Any:
-        """Data of an opaque object: its number, its kind and the name of its class."""
+        """Describe an opaque object as data: its number, its kind and the name of its class."""
         number = self.numbers.get(id(value))
         if number is None:
             number = self.numbers[id(value)] = len(self.kept)
@@ -54,13 +57,17 @@ class Objects:
         return {"handle": [number, kind, plain.clean(type(value).__name__)]}
 
     def find(self, number: Any) -> Any:
-        """The object of a number."""
+        """Find the object of a number."""
         return self.kept[number]
 
 
-def serve(code: str, questions: int, answers: int) -> None:
-    """Runs the code, says how that went, then answers questions until the judge closes the pipe."""
+def serve(code: str, packages: list[list], questions: int, answers: int) -> None:
+    """Run the code, report how that went, then answer questions until the judge closes the pipe.
+
+    The code can import the standard library and `packages` (name, file, folders).
+    """
     plain.send(answers, "ready")
+    offer(packages)
     module = types.ModuleType(MODULE)
     sys.modules[MODULE] = module
     sys.argv[:] = [""]
@@ -113,9 +120,7 @@ def _answer(question: dict, names: dict[str, Any], objects: Objects) -> dict:
 
 
 def _items(iterator: Any, count: int, objects: Objects) -> dict:
-    """The next items of an iterator, at most `count`, and whether it has ended or failed after
-    them.
-    """
+    """Take at most `count` items of an iterator, and tell if it ended or failed after them."""
     items = []
     try:
         for _ in range(count):
@@ -128,8 +133,10 @@ def _items(iterator: Any, count: int, objects: Objects) -> dict:
 
 
 def _describe(error: BaseException) -> list:
-    """An exception as data: its name, the nearest built-in class, its text, and whether the sandbox
-    refused something.
+    """Describe an exception as data.
+
+    Returns its name, the nearest built-in class, its text, and whether the sandbox refused
+    something.
     """
     kind = type(error)
     known = next(

@@ -1,23 +1,27 @@
-"""The process that holds tests, expected values and nonce, runs the tests against stand-ins and
-writes the verdict.
+"""The process that holds tests, expected values and nonce.
+
+It runs the tests against stand-ins and writes the verdict.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
 from . import plain
-from .remote import CandidateExit, Channel, Gone, UnsupportedTest
+from .channel import CandidateExit, Channel, Gone, UnsupportedTest
 
 if TYPE_CHECKING:
     from typing import Any
 
 # CPU time that the judge may use beyond the candidate's limit, for decoding and comparing.
 SPARE_SECONDS = 1
-# How long an ended candidate may take to be seen as ended.
-FAREWELL_SECONDS = 0.5
+# How long an ended candidate may take to be seen as ended, on a busy machine.
+FAREWELL_SECONDS = 2.0
+# A pass beyond this share of the limit has ignored the kernel's signal.
+MOST_OF_LIMIT = 1.1
 
 Outcome = tuple[str, str]
 
@@ -25,8 +29,12 @@ Outcome = tuple[str, str]
 class Judge:
     """Runs one check after the fork.
 
-    child: process of the candidate; answers, questions: pipe ends; verdict: where the one frame of
-    the verdict goes; cpu: the candidate's limit in seconds.
+    Args:
+        child: Process of the candidate.
+        answers: Pipe end to read from.
+        questions: Pipe end to write to.
+        verdict: Descriptor that the one frame of the verdict goes to.
+        cpu: The candidate's limit in seconds.
     """
 
     def __init__(self, child: int, answers: int, questions: int, verdict: int, cpu: int) -> None:
@@ -37,14 +45,14 @@ class Judge:
         self.waited = False
 
     def run(self) -> None:
-        """Waits for the code to load, then reads the tests, runs them and reports with the nonce."""
+        """Wait for the code to load, then read the tests, run them and report with the nonce."""
         tests = plain.receive(0)
         try:
             status, reason = self._decide(tests)
         except BaseException as error:
             status, reason = "infra", f"judge: {type(error).__name__}: {plain.clean(error)}"
         self._await_child()
-        if self.usage is not None and status == "fail" and self._out_of_cpu():
+        if status in ("pass", "fail") and self._out_of_cpu(status):
             status, reason = "timeout", "cpu"
         plain.send(
             self.verdict,
@@ -98,7 +106,7 @@ class Judge:
             exec(compile(tests["source"], "tests", "exec", dont_inherit=True), scope)
 
     def _outcome(self, error: BaseException) -> Outcome:
-        """The verdict that an exception of the tests means."""
+        """Decide which verdict an exception of the tests means."""
         if isinstance(error, Gone):
             self._await_child()
             return "fail", self._ending()
@@ -108,12 +116,20 @@ class Judge:
             return "infra", f"unsupported_test: {plain.clean(error)}"
         if error is self.channel.raised or isinstance(error, CandidateExit):
             return "fail", self._reason("candidate_raised")
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return "infra", f"unsupported_test: the tests need the module {plain.clean(error.name)}"
         if isinstance(error, AssertionError):
-            text = plain.clean(error)
-            return "fail", f"assert: {text}" if text else "assert"
+            return "fail", ": ".join(("assert", *filter(None, (plain.clean(error), self._hint()))))
         return "fail", f"test_raised: {type(error).__name__}: {plain.clean(error)}"
 
+    def _hint(self) -> str:
+        """Explain a comparison that cannot hold here although it may in plain Python."""
+        name = self.channel.incomparable
+        return f"objects of the candidate ({name}) never equal data" if name else ""
+
     def _reason(self, kind: str) -> str:
+        if self.channel.missing:
+            return f"unsupported import: {self.channel.missing}"
         if self.channel.refused:
             kind = "sandbox_denied"
         return f"{kind}: {self.channel.error_text}"
@@ -125,16 +141,26 @@ class Judge:
             return f"signal {os.WTERMSIG(self.status)}"
         return f"exit {os.WEXITSTATUS(self.status)}"
 
-    def _out_of_cpu(self) -> bool:
-        """Whether the candidate was killed at its limit: the kernel acts within a few milliseconds
-        of it.
+    def _out_of_cpu(self, status: str) -> bool:
+        """Check whether the candidate ran into its limit, or passed beyond it.
+
+        The kernel counts in ticks when it enforces the limit, and exactly when it reports the
+        usage: on a busy machine the usage of a process that was ended for it can be well below the
+        limit. The signal therefore decides; SIGKILL, which code that ignores SIGXCPU gets a second
+        later, may have other causes.
         """
+        if self.usage is None or self.status is None:
+            return False
         used = self.usage.ru_utime + self.usage.ru_stime
-        return self.status is not None and os.WIFSIGNALED(self.status) and used >= self.cpu - 0.1
+        if status == "pass":
+            return used > MOST_OF_LIMIT * self.cpu
+        ended_by = os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
+        return ended_by == signal.SIGXCPU or (ended_by == signal.SIGKILL and used >= self.cpu / 2)
 
     def _await_child(self) -> None:
-        """Closes the pipe, which ends an honest candidate, and waits for it a little; the host ends
-        the others.
+        """Close the pipe, which ends an honest candidate, and wait for its end.
+
+        The host ends the others.
         """
         if self.waited:
             return

@@ -1,5 +1,6 @@
-"""Landlock: takes every right on files from this process except reading some, and TCP and signals
-where the kernel can.
+"""Landlock: take every right on files from this process except reading some.
+
+TCP and signals are taken as well, where the kernel can.
 
 Numbers and structures are those of landlock(7); versions of its interface ("ABI") add rights. What
 no version covers (metadata of files, UDP) is refused by the system call filter or stays visible
@@ -28,13 +29,19 @@ def _call(number: int, *arguments: object) -> int:
 
 
 def version() -> int:
-    """The kernel's version of the interface, at least 1; OSError where Landlock is missing or off."""
+    """Read the kernel's version of the interface, at least 1.
+
+    Raises:
+        OSError: Landlock is missing or off.
+    """
     return _call(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
 
 
 def restrict(readable: list[str]) -> None:
-    """From now on this process reads files below `readable` and a few devices, and touches no other
-    file; OSError if it cannot.
+    """Let this process read files below `readable` and a few devices, and touch no other file.
+
+    Raises:
+        OSError: The kernel does not do it.
     """
     abi = version()
     handled = (1 << RIGHTS[min(abi, max(RIGHTS))]) - 1

@@ -5,18 +5,20 @@ one tag:
 
     [1, (2, 3), {"a": {4}}]   ->   [1, {"tuple": [2, 3]}, {"dict": [["a", {"set": [4]}]]}]
 
-Only the base types of the language cross. An object of a subclass is rebuilt from the content of
-its base type, so that nothing it overrides (an `__eq__` that is always true) comes along; any other
-object becomes a numbered handle.
+Only the base types of the language and a few of the standard library (`library.py`) cross. An
+object of a subclass is rebuilt from the content of its base type, so that nothing it overrides (an
+`__eq__` that is always true) comes along; any other object becomes a numbered handle.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from . import library
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,7 +27,6 @@ LARGEST_FRAME = 16 * 1024**2
 DEEPEST = 150
 LONGEST_TEXT = 400
 LARGEST_NUMBER = 2**63
-LONGEST_DECIMAL = 20_000
 TYPES = {
     kind.__name__: kind
     for kind in (
@@ -48,7 +49,7 @@ TYPES = {
     )
 }
 CONSTANTS = {"...": ..., "NotImplemented": NotImplemented}
-MUTABLE = (list, dict, set, bytearray)
+MUTABLE = (list, dict, set, bytearray, deque)
 _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 _BASES = (int, float, str, list, tuple, dict, set, frozenset, bytes, bytearray, complex)
 
@@ -60,7 +61,11 @@ class ProtocolError(BaseException):
 
 
 def send(fd: int, message: Any) -> None:
-    """Writes one frame; ValueError when it would be larger than 16 MiB."""
+    """Write one frame.
+
+    Raises:
+        ValueError: the frame would be larger than 16 MiB.
+    """
     data = json.dumps(message, separators=(",", ":")).encode("ascii")
     if len(data) > LARGEST_FRAME:
         raise ValueError("value is larger than 16 MiB")
@@ -70,8 +75,11 @@ def send(fd: int, message: Any) -> None:
 
 
 def receive(fd: int) -> Any:
-    """Reads one frame, not a byte more; EOFError at the end of the pipe, ProtocolError on anything
-    but a frame.
+    """Read one frame, not a byte more.
+
+    Raises:
+        EOFError: the pipe has ended.
+        ProtocolError: what arrives is not a frame.
     """
     size = int.from_bytes(_read(fd, 4), "big")
     if size > LARGEST_FRAME:
@@ -94,9 +102,10 @@ def _read(fd: int, size: int) -> bytes:
 
 
 def encode(value: Any, opaque: Callable[[Any], Any], depth: int = DEEPEST) -> Any:
-    """Turns a value into JSON data; `opaque(value)` gives the data of what is not plain.
+    """Turn a value into JSON data; `opaque(value)` gives the data of what is not plain.
 
-    ValueError when values are nested deeper than 150 levels, cycles included.
+    Raises:
+        ValueError: values are nested deeper than 150 levels, cycles included.
     """
     kind = type(value)
     if value is None or kind is bool or kind is str or kind is float:
@@ -137,16 +146,17 @@ def _encode_rare(value: Any, kind: type, opaque: Callable[[Any], Any], depth: in
     for base in _BASES:
         if isinstance(value, base):
             return encode(_as_base(value, base), opaque, depth)
-    numbers = sys.modules.get("decimal"), sys.modules.get("fractions")
-    if numbers[0] and isinstance(value, numbers[0].Decimal):
-        return {"decimal": numbers[0].Decimal.__str__(value)}
-    if numbers[1] and isinstance(value, numbers[1].Fraction):
-        return {"fraction": [hex(value.numerator), hex(value.denominator)]}
+    if isinstance(value, deque):
+        return {"deque": [encode([*deque.__iter__(value)], opaque, depth), value.maxlen]}
+    if (data := library.data_of(value)) is not None:
+        return data
+    if (scalar := library.scalar_of(value)) is not None:
+        return encode(scalar, opaque, depth)
     return opaque(value)
 
 
 def _as_base(value: Any, base: type) -> Any:
-    """The content of the base type, read with the base type's own methods."""
+    """Read the content of the base type with the base type's own methods."""
     if base is int or base is float or base is str:
         return {int: int.__index__, float: float.__float__, str: str.__str__}[base](value)
     if base is dict:
@@ -157,8 +167,10 @@ def _as_base(value: Any, base: type) -> Any:
 
 
 def decode(data: Any, find: Callable[[Any], Any], depth: int = DEEPEST) -> Any:
-    """Turns JSON data into a value; `find(data)` gives the object of a handle. ProtocolError on
-    anything malformed.
+    """Turn JSON data into a value; `find(data)` gives the object of a handle.
+
+    Raises:
+        ProtocolError: the data is malformed.
     """
     kind = type(data)
     if kind is not list and kind is not dict:
@@ -197,22 +209,12 @@ def _range(ends: list[int]) -> range:
     return range(start, stop, step)
 
 
-def _decimal(text: str) -> Any:
-    from decimal import Decimal
-
-    if type(text) is not str or len(text) > LONGEST_DECIMAL:
-        raise ValueError
-    return Decimal(text)
+def _deque(parts: list[Any]) -> deque[Any]:
+    items, longest = parts
+    return deque(items, longest)
 
 
-def _fraction(pair: list[str]) -> Any:
-    from fractions import Fraction
-
-    above, below = pair
-    return Fraction(_number(above), _number(below))
-
-
-_RAW = {"int", "bytes", "bytearray", "complex", "constant", "type", "decimal", "fraction"}
+_RAW = {"int", "bytes", "bytearray", "complex", "constant", "type", *library.MAKERS}
 _MAKERS: dict[str, Callable[[Any], Any]] = {
     "int": _number,
     "bytes": bytes.fromhex,
@@ -220,12 +222,12 @@ _MAKERS: dict[str, Callable[[Any], Any]] = {
     "complex": _complex,
     "constant": CONSTANTS.__getitem__,
     "type": TYPES.__getitem__,
-    "decimal": _decimal,
-    "fraction": _fraction,
+    **library.MAKERS,
     "tuple": tuple,
     "set": set,
     "frozenset": frozenset,
     "dict": dict,
+    "deque": _deque,
     "iterator": iter,
     "range": _range,
     "keys": lambda keys: dict.fromkeys(keys).keys(),
@@ -235,8 +237,9 @@ _MAKERS: dict[str, Callable[[Any], Any]] = {
 
 
 def clean(text: Any) -> str:
-    """Text for people: printable ASCII, at most 400 characters, so that no terminal code or line
-    break gets through.
+    """Make a text safe to print: printable ASCII, at most 400 characters.
+
+    No terminal code and no line break gets through.
     """
     try:
         return "".join(sign if " " <= sign <= "~" else "?" for sign in str(text)[:LONGEST_TEXT])

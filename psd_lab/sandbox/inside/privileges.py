@@ -1,5 +1,6 @@
-"""What a process gives up before it runs anything: capabilities, resources, its parent's death,
-being inspected.
+"""What a process gives up before it runs anything.
+
+Capabilities, resources, life after its parent's death, and being inspected.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ OPEN_FILES = 32
 
 
 def drop() -> None:
-    """Gives up all capabilities (root keeps its number, not its power) and hides this process's
-    memory from others.
+    """Give up all capabilities and hide this process's memory from others.
+
+    Root keeps its number, not its power.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -26,21 +28,21 @@ def drop() -> None:
 
 
 def die_with(parent: int) -> None:
-    """Asks the kernel to kill this process when its parent ends; ends it now if the parent is
-    already gone.
-    """
+    """Ask the kernel to kill this process when its parent ends; end now if that is gone."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def limit(cpu: int, memory: int, strict: bool = True, notice: int = 0) -> None:
-    """Sets the limits of this process: seconds of CPU, bytes of address space, no file content, few
-    open files.
+    """Limit this process: CPU time, address space, no file content, few open files.
 
-    strict: False skips what the system does not know (macOS has no limit on address space). notice:
-    seconds between SIGXCPU, which says what happened, and SIGKILL, which cannot be caught; 0 kills
-    at once.
+    Args:
+        cpu: Seconds.
+        memory: Bytes of address space.
+        strict: False skips what the system does not know (macOS has no limit on address space).
+        notice: Seconds between SIGXCPU, which says what happened, and SIGKILL, which cannot be
+            caught; 0 kills at once.
     """
     wanted = (
         ("RLIMIT_CPU", cpu),

@@ -1,15 +1,16 @@
-"""What the judge holds of the candidate: a channel that asks, and stand-ins for objects that cannot
-cross.
+"""Stand-ins for objects of the candidate that cannot cross.
 
-A stand-in equals only itself and has no arithmetic and no order: an object that answered
-comparisons, or saw an expected value as the other side of an operator, could forge a pass. It can
-be called, read, changed, indexed and iterated.
+A stand-in can be called, read, changed, indexed and iterated. It never equals data, and it has no
+arithmetic and no order: an object that answered such questions, or saw an expected value as the
+other side of an operator, could forge a pass.
+
+Two stand-ins are compared by the candidate's own `__eq__`, so that honest classes work. This forges
+nothing: both sides come from the candidate, which could as well hand out one object for both.
 """
 
 from __future__ import annotations
 
-import builtins
-import os
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,167 +20,26 @@ from .plain import ProtocolError
 if TYPE_CHECKING:
     from typing import Any
 
+    from .channel import Channel
+
 LARGEST_BATCH = 1024
 
 
-class Gone(BaseException):
-    """The candidate's process ended or closed its pipe."""
+def update(old: Any, new: Any) -> bool:
+    """Make a mutable argument equal to what the candidate made of it.
 
-
-class CandidateExit(BaseException):
-    """The candidate raised something that no `except Exception` catches, like SystemExit."""
-
-
-class UnsupportedTest(BaseException):
-    """The test gives the candidate something that cannot cross, such as a function of its own."""
-
-
-class Channel:
-    """Asks the candidate and checks every answer; remembers what decides the verdict even if a test
-    swallows it.
-    """
-
-    def __init__(self, answers: int, questions: int) -> None:
-        self.answers, self.questions = answers, questions
-        self.raised: BaseException | None = None
-        self.refused = False
-        self.error_text = ""
-        self.broken: BaseException | None = None
-        self.stand_ins: dict[int, Remote] = {}
-
-    def receive(self) -> Any:
-        """One frame of the candidate."""
-        try:
-            return plain.receive(self.answers)
-        except EOFError:
-            self.fail(Gone())
-        except ProtocolError as error:
-            self.fail(error)
-
-    def fail(self, error: BaseException) -> None:
-        """Ends the conversation for good."""
-        self.broken = self.broken or error
-        raise self.broken
-
-    def ask(self, **question: Any) -> dict:
-        """Puts one question; its number cannot be guessed, so that no answer can lie in the pipe
-        beforehand.
-        """
-        if self.broken:
-            raise self.broken
-        number = os.urandom(8).hex()
-        try:
-            plain.send(self.questions, {"id": number, **question})
-        except OSError:
-            self.fail(Gone())
-        except ValueError as error:
-            self.fail(ProtocolError(plain.clean(error)))
-        answer = self.receive()
-        if type(answer) is not dict or answer.get("id") != number:
-            self.fail(ProtocolError("answer to another question"))
-        return answer
-
-    def name(self, name: str) -> tuple[bool, Any]:
-        """Whether the code defines a name, and its value."""
-        answer = self.ask(do="name", name=name)
-        return ("value" in answer, self.value(answer.get("value")))
-
-    def operate(
-        self, what: str, on: int, args: tuple = (), named: dict[str, Any] | None = None
-    ) -> Any:
-        """Does something with an object of the candidate; changes of mutable arguments are carried
-        over.
-        """
-        named = named or {}
-        answer = self.ask(
-            do=what,
-            on=on,
-            args=[self.data(item) for item in args],
-            named={key: self.data(item) for key, item in named.items()},
-        )
-        self._carry_over(answer.get("changed", []), {**dict(enumerate(args)), **named})
-        if "error" in answer:
-            raise self.exception(answer["error"])
-        if "value" not in answer:
-            self.fail(ProtocolError("answer without value"))
-        return self.value(answer["value"])
-
-    def data(self, value: Any) -> Any:
-        """Data of a value that goes to the candidate."""
-        try:
-            return plain.encode(value, self._hide)
-        except ValueError as error:
-            self.fail(ProtocolError(plain.clean(error)))
-
-    def _hide(self, value: Any) -> Any:
-        if isinstance(value, Remote):
-            return {"handle": object.__getattribute__(value, "_number")}
-        if isinstance(value, Iterator):
-            return {"iterator": [plain.encode(item, self._hide) for item in value]}
-        self.fail(
-            UnsupportedTest(
-                f"a test gives the candidate an object of class {plain.clean(type(value).__name__)}"
-            )
-        )
-
-    def value(self, data: Any) -> Any:
-        """The value of data that came from the candidate."""
-        try:
-            return plain.decode(data, self._stand_in)
-        except ProtocolError as error:
-            self.fail(error)
-        except (MemoryError, RecursionError) as error:
-            self.fail(ProtocolError(type(error).__name__))
-
-    def _stand_in(self, content: Any) -> Remote:
-        if type(content) is not list or [type(part) for part in content] != [int, str, str]:
-            raise ProtocolError("malformed handle")
-        number, kind, name = content
-        if number not in self.stand_ins:
-            self.stand_ins[number] = (RemoteIterator if kind == "iterator" else Remote)(
-                self, number, plain.clean(name)
-            )
-        return self.stand_ins[number]
-
-    def exception(self, data: Any) -> BaseException:
-        """The exception that the candidate describes: the built-in class nearest to its own."""
-        if type(data) is not list or [type(part) for part in data] != [str, str, str, bool]:
-            self.fail(ProtocolError("malformed error"))
-        name, known, text, self.refused = data
-        text = plain.clean(text)
-        self.error_text = f"{plain.clean(name)}: {text}"
-        kind = getattr(builtins, known, None)
-        if not (isinstance(kind, type) and issubclass(kind, Exception)):
-            kind = CandidateExit
-        try:
-            self.raised = kind(text)
-        except TypeError:
-            self.raised = ValueError(text) if issubclass(kind, ValueError) else RuntimeError(text)
-        return self.raised
-
-    def _carry_over(self, changed: Any, given: dict[int | str, Any]) -> None:
-        try:
-            for key, data in changed:
-                if not _update(given[key], self.value(data)):
-                    raise TypeError
-        except (TypeError, ValueError, KeyError):
-            self.fail(ProtocolError("malformed change of an argument"))
-
-
-def _update(old: Any, new: Any) -> bool:
-    """Makes a mutable argument equal to what the candidate made of it; inner objects stay the same
-    where they can.
+    Inner objects stay the same where they can. Returns False when the types differ.
     """
     if type(old) is not type(new) or type(old) not in plain.MUTABLE:
         return False
     if type(old) is list:
         old[:] = [
-            was if index < len(old) and _update(was, now) else now
+            was if index < len(old) and update(was, now) else now
             for index, (was, now) in enumerate(zip([*old, *new[len(old) :]], new, strict=False))
         ]
     elif type(old) is dict:
         kept = {
-            key: old[key] if key in old and _update(old[key], now) else now
+            key: old[key] if key in old and update(old[key], now) else now
             for key, now in new.items()
         }
         old.clear()
@@ -187,13 +47,16 @@ def _update(old: Any, new: Any) -> bool:
     elif type(old) is set:
         old.clear()
         old.update(new)
+    elif type(old) is deque:
+        old.clear()
+        old.extend(new)
     else:
         old[:] = new
     return True
 
 
 class Remote:
-    """Stands for an object of the candidate: opaque, equal to itself only."""
+    """Stand for an object of the candidate."""
 
     def __init__(self, channel: Channel, number: int, name: str) -> None:
         object.__setattr__(self, "_channel", channel)
@@ -216,6 +79,15 @@ class Remote:
 
     def __getitem__(self, key: Any) -> Any:
         return self._do("item", key)
+
+    def __eq__(self, other: object) -> Any:
+        if not isinstance(other, Remote):
+            self._channel.incomparable = self._name
+            return NotImplemented
+        return self._number == other._number or self._do("equal", other) is True
+
+    def __hash__(self) -> int:
+        return hash(self._do("hash"))
 
     def __len__(self) -> int:
         return self._do("len")
@@ -240,8 +112,9 @@ class Remote:
 
 
 class RemoteIterator(Remote):
-    """An iterator of the candidate, fetched in growing batches: an endless one is read as far as
-    the test goes.
+    """Stand for an iterator of the candidate.
+
+    Its items are fetched in growing batches: an endless one is read as far as the test goes.
     """
 
     def __init__(self, channel: Channel, number: int, name: str) -> None:

@@ -1,5 +1,6 @@
-"""The filter of system calls: what both processes may ask of the kernel; everything else is
-refused.
+"""The filter of system calls: what both processes may ask of the kernel.
+
+Everything else is refused.
 
 The filter is a classic BPF program (seccomp(2)), built here because the standard library has none.
 Refused calls fail with EPERM; numbers newer than Linux 5.0 (io_uring, clone3, pidfd and the like)
@@ -20,9 +21,8 @@ ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 
 # Numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl). No fork, exec, socket, kill, ptrace,
-# mount or namespace;
-# no call that changes a file's content, name or metadata; no memory outside the limit on address
-# space.
+# mount or namespace; no call that changes a file's content, name or metadata; no memory outside the
+# limit on address space.
 ALLOWED = {
     "read": 0,
     "write": 1,
@@ -161,8 +161,9 @@ def _high(argument: int) -> tuple[int, int, int, int]:
 
 
 def _one_of(argument: int, values: tuple[int, ...], refusal: int) -> Program:
-    """Allows a call whose argument is one of some values; the kernel reads these arguments as 32
-    bits.
+    """Allow a call whose argument is one of some values.
+
+    The kernel reads these arguments as 32 bits.
     """
     body = [_low(argument)]
     for value in values:
@@ -171,8 +172,9 @@ def _one_of(argument: int, values: tuple[int, ...], refusal: int) -> Program:
 
 
 def allow_list(pid: int) -> Program:
-    """The program for the process `pid`: may signal itself, read its own limits, start threads,
-    nothing else special.
+    """Build the filter for the process `pid`.
+
+    Beside plain calls it may signal itself, read its own limits and start threads.
     """
     refused = ERRNO | errno.EPERM
     special = {
@@ -217,17 +219,8 @@ def allow_list(pid: int) -> Program:
     ]
 
 
-def deny_list(numbers: list[int], error: int) -> Program:
-    """A program that allows everything except some calls: imitates a machine on which they are
-    missing or forbidden.
-    """
-    body: Program = []
-    for number in numbers:
-        body += [(_EQUAL, 0, 1, number), _return(ERRNO | error)]
-    return [*_head(), *body, _return(ALLOW)]
-
-
 def _head() -> Program:
+    """Begin a program: kill foreign call tables, then load the number of the call."""
     return [
         (_LOAD, 0, 0, 4),
         (_EQUAL, 1, 0, AUDIT_ARCH_X86_64),
@@ -239,8 +232,10 @@ def _head() -> Program:
 
 
 def install(program: Program) -> None:
-    """Puts the filter on this process, for good; OSError where the kernel has no seccomp or does
-    not allow it.
+    """Put the filter on this process, for good.
+
+    Raises:
+        OSError: The kernel has no seccomp or does not allow it.
     """
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
     header = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))

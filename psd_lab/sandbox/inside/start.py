@@ -1,5 +1,6 @@
-"""The first thing inside the sandbox: confines itself, reads the code, forks the candidate, becomes
-the judge.
+"""The first program inside the sandbox.
+
+It confines itself, reads the code, forks the candidate and becomes the judge.
 
 The order is the security argument. Tests, expected values and the nonce lie unread in the pipe on
 descriptor 0 while the process forks, and the candidate closes that pipe before it runs a line of
@@ -15,7 +16,9 @@ from . import candidate, judge, landlock, plain, privileges, seccomp
 
 
 def main(verdict: int) -> None:
-    """Runs one check: job on descriptor 0, messages about the start on descriptor 2, the verdict on
+    """Run one check.
+
+    The job arrives on descriptor 0, messages about the start go to descriptor 2, and the verdict to
     descriptor `verdict`.
     """
     alive = os.dup(2)
@@ -61,10 +64,12 @@ def _become_candidate(
         os.closerange(low + 1, high)
     if confined:
         privileges.die_with(parent)
-    privileges.limit(job["cpu"], job["memory"], strict=confined)
+    # SIGXCPU at the limit tells the judge why this process ended. Code that ignores it is killed a
+    # second later, and the judge refuses a pass that took longer than the limit.
+    privileges.limit(job["cpu"], job["memory"], strict=confined, notice=1)
     if confined:
         seccomp.install(seccomp.allow_list(os.getpid()))
-    candidate.serve(job["code"], questions, answers)
+    candidate.serve(job["code"], job["packages"], questions, answers)
 
 
 if __name__ == "__main__":

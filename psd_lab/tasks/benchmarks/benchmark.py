@@ -224,4 +224,12 @@ def make(spec: Spec, profile: str | None, data_dir: str | Path | None) -> Benchm
     found = find(profile or spec.default_profile, spec.name)
     folder = data_dir or os.environ.get(source.FOLDER)
     folder = str(Path(folder).expanduser()) if folder else None
-    return Benchmark(spec.name, spec.description, found.length, None, None, spec, found, folder)
+    return Benchmark(
+        name=spec.name,
+        description=spec.description,
+        gen_length=found.length,
+        judge=None,
+        spec=spec,
+        protocol=found,
+        data_dir=folder,
+    )
