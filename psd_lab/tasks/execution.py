@@ -46,7 +46,7 @@ def _tests(example: Example) -> Tests:
 
 
 def judge_body(completion: str, example: Example) -> Score:
-    """Judges a function body: the prompt (signature, docstring) and the completion are one program."""
+    """Judge a function body: prompt (signature, docstring) and completion are one program."""
     return score(completion, example.prompt + completion, _tests(example))
 
 

@@ -1,4 +1,7 @@
-"""mini-humaneval: a function body from signature and docstring, after HumanEval (Chen et al. 2021)."""
+"""mini-humaneval: function bodies from a signature and docstring.
+
+After HumanEval (Chen et al. 2021).
+"""
 
 from __future__ import annotations
 

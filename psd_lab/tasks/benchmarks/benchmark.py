@@ -1,4 +1,7 @@
-"""A published benchmark as a Task: rows from a source, prompts by a protocol, scores by its judge."""
+"""A published benchmark as a Task.
+
+Rows come from a source, prompts from a protocol, scores from the benchmark's judge.
+"""
 
 from __future__ import annotations
 

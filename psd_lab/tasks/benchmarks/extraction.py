@@ -1,5 +1,4 @@
-"""Reads the number out of an answer to a word problem, in the ways that published scores were made
-with.
+"""Read the number out of an answer to a word problem, in the ways of published scores.
 
 Sources of the rules: lm-evaluation-harness, tasks gsm8k and gsm8k_cot (strict, strict_answer_is,
 flexible), and OpenCompass (opencompass). last_number and boxed_first are ours and compare as
@@ -10,6 +9,7 @@ tests/test_extraction.py.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -30,11 +30,8 @@ def _first(pattern: re.Pattern[str], text: str) -> str | None:
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
-    found = pattern.finditer(text)
-    match = None
-    for match in found:
-        pass
-    return match[0] if match else None
+    last = deque(pattern.finditer(text), maxlen=1)
+    return last[0][0] if last else None
 
 
 def boxed(text: str) -> str | None:

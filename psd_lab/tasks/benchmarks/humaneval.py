@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def item(split: str, number: int, row: Row) -> Item:
-    """Reads a row; the prompt is the beginning of the program, whatever a profile writes around it."""
+    """Read a row.
+
+    Its prompt is the beginning of the program, whatever a profile writes around it.
+    """
     fields = {"prompt": row["prompt"], "solution": row["canonical_solution"]}
     meta = {"prompt": row["prompt"], "entry_point": row["entry_point"], "test": row["test"]}
     return Item(row["task_id"], fields, row["canonical_solution"], meta)
