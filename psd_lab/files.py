@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from psd_lab.paths import make_folder
 from psd_lib.errors import UserError
 
 REFUSED = (
@@ -15,8 +17,10 @@ REFUSED = (
     errno.EROFS,
     errno.EACCES,
     errno.EPERM,
+    errno.EEXIST,
     errno.ENOTDIR,
     errno.EISDIR,
+    errno.ENAMETOOLONG,
     errno.EFBIG,
     errno.EIO,
 )
@@ -37,7 +41,7 @@ def write_atomically(path: Path, content: str | bytes | Callable[[Path], object]
     """
     draft = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if isinstance(content, str):
             draft.write_text(content, encoding="utf-8", newline="")
         elif isinstance(content, bytes):
@@ -50,7 +54,8 @@ def write_atomically(path: Path, content: str | bytes | Callable[[Path], object]
     except OSError as error:
         raise refusal(path, error) from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def refusal(path: Path, error: OSError) -> Exception:

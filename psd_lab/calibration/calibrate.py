@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from psd_lab.caches import exact_cache
 from psd_lab.calibration.counts import Counts
 from psd_lab.calibration.trajectories import Witness
 from psd_lab.progress import progress as show_progress
@@ -61,7 +62,7 @@ def calibrate(
         at_least(label, value, 1)
     tasks = list(task) if isinstance(task, Sequence) else [task]
     given = {"policy": "top_k", "k": 1} if policy == GREEDY else {"policy": policy}
-    options = {"cache": "none" if model.family.sees_future else "exact_block", **given, **options}
+    options = {"cache": exact_cache(model.family), **given, **options}
     counts, used, settings = Counts(), {}, []
     for number, one in enumerate(tasks):
         examples = _examples(one, items // len(tasks) + (number < items % len(tasks)))

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from zlib import crc32
 
 import numpy as np
 
+from psd_lab.noise import noise_index
 from psd_lib.decoding import DecodeConfig
 from psd_lib.errors import UserError
 from psd_lib.generation import generate
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 LENGTH = 256  # the harness's own default
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 UNDERSTOOD = {"until", "do_sample", "temperature", *LENGTHS}
-NOISES = 1 << 20
 
 
 class Request(Protocol):
@@ -97,7 +96,7 @@ class Answers:
         found: dict[int, str] = {}
         for config, batch in self._batches(requests):
             prompts = [self._prompt(requests[at].args[0]) for at in batch]
-            index = [crc32(requests[at].args[0].encode()) % NOISES for at in batch]
+            index = [noise_index(requests[at].args[0]) for at in batch]
             decoded = list(
                 generate(self.model, prompts, config=config, batch_size=len(batch), index=index)
             )

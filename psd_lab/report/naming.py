@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from psd_lab.caches import EXACT_CACHES
+
 NAMES = {
     "local_leap": "LocalLeap",
     "left_to_right": "left-to-right",
@@ -31,7 +33,6 @@ NAMES = {
     "simsd": "SimSD",
     "spiffy": "Spiffy",
 }
-EXACT_CACHES = ("none", "exact_block")
 AUTOREGRESSIVE = "AR decoding"
 CONTEXT = ("block_length", "temperature", "seed", "cache")
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from psd_lab import paths
+from psd_lab.runs.checkpoints import checkpoint
 from psd_lab.runs.config import ExperimentConfig
 from psd_lab.runs.experiments import find_task, plan
-from psd_lab.runs.sources import source
 from psd_lab.runs.tiers import Tier
 from psd_lib.errors import UserError
 
@@ -33,7 +33,7 @@ def check(tier: Tier, configs: Sequence[ExperimentConfig]) -> None:
     # Options that a decoder does not have, and prompts that a model has no room for, show only when
     # both are there.
     for config in configs:
-        for model in (source(name, tier.dtype) for name in config.models):
+        for model in (checkpoint(name, tier.dtype) for name in config.models):
             for task in config.tasks:
                 plan(config, model, task, tier)
 
@@ -79,7 +79,7 @@ def weights(name: str) -> float | None:
         sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
         if not (folder / "config.json").is_file() or not sizes:
             raise UserError(
-                f"{folder} holds no checkpoint (config.json and *.safetensors): get {name} again"
+                f"{folder} is not a checkpoint (config.json and *.safetensors): get {name} again"
             )
         return sum(sizes)
     room(name)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from psd_lab.caches import EXACT
 from psd_lab.progress import progress
+from psd_lab.runs.checkpoints import CheckpointRef, checkpoint, in_memory
 from psd_lab.runs.config import ExperimentConfig
-from psd_lab.runs.runner import Batch, Pace, Unit, refresh
-from psd_lab.runs.sources import EXACT, Source, loaded, source
-from psd_lab.runs.store import Attempt, Contents, folder_of, read
+from psd_lab.runs.runner import BackoffState, Batch, WorkItem, refresh
+from psd_lab.runs.store import RowSet, RunFile, folder_of, read
 from psd_lab.runs.tiers import Tier
 
 if TYPE_CHECKING:
@@ -53,38 +54,37 @@ def run(
     return table(collect(config, Tier("run", limit), results, loader))
 
 
-def table(contents: Contents) -> pd.DataFrame:
-    """Rows as a frame with what belongs to them in `.attrs`."""
-    frame = pd.DataFrame(list(contents.rows.values()))
-    frame.attrs["provenance"] = contents.provenance
-    frame.attrs["conflicts"] = len(contents.conflicts)
-    frame.attrs["crashes"] = list(contents.crashes.values())
+def table(found: RowSet) -> pd.DataFrame:
+    """Return rows as a frame with what belongs to them in `.attrs`."""
+    frame = pd.DataFrame(list(found.rows.values()))
+    frame.attrs["provenance"] = found.provenance
+    frame.attrs["conflicts"] = len(found.conflicts)
+    frame.attrs["crashes"] = list(found.crashes.values())
     return frame
 
 
 def collect(
     config: ExperimentConfig, tier: Tier, results: Path | None = None, loader: Loader | None = None
-) -> Contents:
+) -> RowSet:
     """Decode what is missing and return an experiment's rows as stored, in the order of its file,
     with their runs.
     """
-    chosen, config = Contents(), tier.apply(config)
+    chosen, config = RowSet(), tier.apply(config)
     for name in config.models:
-        model = loaded(loader(name)) if loader else source(name, tier.dtype)
+        model = in_memory(loader(name)) if loader else checkpoint(name, tier.dtype)
         for task_name in config.tasks:
-            units = plan(config, model, task_name, tier)
+            items = plan(config, model, task_name, tier)
             folder = folder_of(results, model.name, model.fingerprint, task_name)
-            decode_missing(units, folder, f"{config.name} {model.name} {task_name}")
-            chosen.take(
-                read(folder),
-                [(unit.hash, example.id) for unit in units for example in unit.examples],
-            )
+            decode_missing(items, folder, f"{config.name} {model.name} {task_name}")
+            chosen.take(read(folder), [key for item in items for key in item.keys])
     report_crashes(chosen)
     return chosen
 
 
-def plan(config: ExperimentConfig, model: Source, task_name: str, tier: Tier) -> list[Unit]:
-    """List one task's units; a decoder that sets no gen_length and block_length gets the task's."""
+def plan(
+    config: ExperimentConfig, model: CheckpointRef, task_name: str, tier: Tier
+) -> list[WorkItem]:
+    """List one task's work; a decoder that sets no gen_length and block_length gets the task's."""
     from psd_lib.decoding import DecodeConfig
 
     task = find_task(task_name, tier)
@@ -94,11 +94,11 @@ def plan(config: ExperimentConfig, model: Source, task_name: str, tier: Tier) ->
         DecodeConfig.make(**_concrete({**common, **options}, model))
         for options in config.expand(model.family)
     ]
-    return [Unit(model, task, config.split, decoder, examples) for decoder in decoders]
+    return [WorkItem(model, task, config.split, decoder, examples) for decoder in decoders]
 
 
 def find_task(name: str, tier: Tier) -> Task:
-    """A task under the tier's protocol, from the tier's folder."""
+    """Find a task under the tier's protocol, from the tier's folder."""
     from psd_lab import tasks
 
     given = {"profile": tier.profile, "data_dir": tier.data_dir}
@@ -111,7 +111,7 @@ def defaults(task: Task) -> dict[str, Any]:
     return found if task.block_length is None else {**found, "block_length": task.block_length}
 
 
-def _concrete(options: Mapping[str, Any], model: Source) -> dict[str, Any]:
+def _concrete(options: Mapping[str, Any], model: CheckpointRef) -> dict[str, Any]:
     named = {
         key: value.replace("{model}", model.name) if isinstance(value, str) else value
         for key, value in options.items()
@@ -119,31 +119,31 @@ def _concrete(options: Mapping[str, Any], model: Source) -> dict[str, Any]:
     return {**named, **({"cache": model.cache} if options.get("cache") == EXACT else {})}
 
 
-def decode_missing(units: list[Unit], folder: Path, label: str) -> None:
-    """Decode what the folder has no row for yet and append it there, batch by batch; judge again
+def decode_missing(items: list[WorkItem], folder: Path, label: str) -> None:
+    """Decode what the folder has no row for yet and append it there, batch by batch; score again
     what is out of date.
     """
     from psd_lab import provenance
 
-    contents = read(folder)
-    batches: list[Batch] = [batch for unit in units for batch in unit.batches(contents)]
-    outdated = [(unit, rows) for unit in units if (rows := unit.outdated(contents))]
+    found = read(folder)
+    batches: list[Batch] = [batch for item in items for batch in item.batches(found)]
+    outdated = [(item, rows) for item in items if (rows := item.outdated(found))]
     if not batches and not outdated:
         return
-    pace = Pace()
-    with Attempt(folder, provenance.collect()) as attempt:
-        for unit, rows in outdated:
-            attempt.append(refresh(rows, unit.task, unit.examples))
+    state = BackoffState()
+    with RunFile(folder, provenance.collect()) as file:
+        for item, rows in outdated:
+            file.append(refresh(rows, item.task, item.examples))
         for batch in progress(batches, label=label):
-            batch.run(attempt, pace)
+            batch.run(file, state)
 
 
-def report_crashes(contents: Contents) -> None:
-    """Say on stderr what could not be decoded, so that nobody takes the remaining rows for all."""
-    if contents.crashes:
-        first = next(iter(contents.crashes.values()))
+def report_crashes(found: RowSet) -> None:
+    """Warn on stderr of what could not be decoded, so that nobody takes the other rows for all."""
+    if found.crashes:
+        first = next(iter(found.crashes.values()))
         print(
-            f"warning: {len(contents.crashes)} items could not be decoded and are missing from"
+            f"warning: {len(found.crashes)} items could not be decoded and are missing from"
             f" every table (first: {first['example_id']} with {first['label']}: {first['crash']});"
             " the next run tries them again",
             file=sys.stderr,

@@ -71,8 +71,8 @@ def spread(function: Callable[..., None], calls: Sequence[tuple], workers: int, 
 
 
 def default_workers(configs: Sequence[ExperimentConfig]) -> int:
-    """One per core for embedded models on a CPU; 1 where a GPU, or memory for large weights, would
-    be shared.
+    """Return one per core for embedded models on a CPU; 1 where a GPU, or memory for large weights,
+    would be shared.
     """
     import torch
 
@@ -85,7 +85,7 @@ def default_workers(configs: Sequence[ExperimentConfig]) -> int:
 
 
 def decode_piece(tier: Tier, configs: Sequence[ExperimentConfig], task: str, model: str) -> None:
-    """One model on one task in every experiment that wants it."""
+    """Decode one model on one task in every experiment that wants it."""
     narrow = tier.narrow(models=(model,), tasks=(task,))
     for config in configs:
         if task in config.tasks and model in config.models:
@@ -102,6 +102,6 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would go on for the rest of its piece."""
+    """End a worker whose parent was killed, which would go on for the rest of its piece."""
     parent_process().join()
     os._exit(1)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from psd_lab import paths
+from psd_lab.interrupts import sigterm_as_interrupt
 from psd_lab.runs import checks, estimate, notebooks
 from psd_lab.runs.config import ExperimentConfig, names
 from psd_lab.runs.experiments import collect
 from psd_lab.runs.parallel import decode, default_workers, spread
-from psd_lab.runs.store import Contents, Key, Row, publish, read_published
+from psd_lab.runs.rows import Key, Row
+from psd_lab.runs.store import RowSet, publish, read_published
 from psd_lab.runs.tiers import Tier
 from psd_lib.errors import UserError
 
@@ -36,46 +38,51 @@ def reproduce(
     publishes its rows as data/results/<tier>/rows.jsonl.gz and compares them with those published
     before; a narrowed tier has a folder of its own, so it never replaces published tables. A tier
     that names its models first checks that everything it needs is there, estimates what it costs,
-    and decodes; `dry_run` ends after the estimate. Raises UserError on unknown notebooks, refused
-    parameters, something missing, and failing cells.
+    and decodes; `dry_run` ends after the estimate.
+
+    Raises:
+        UserError: A notebook or parameter is unknown, something is missing, or a cell fails.
     """
-    found = notebooks.find(pattern)
-    paths.make_folder(paths.ROOT)
+    with sigterm_as_interrupt():
+        found = notebooks.find(pattern)
+        paths.make_folder(paths.ROOT)
+        # No parameter is injected in place: the executed notebook is then the notebook, cell for
+        # cell.
+        injected = {} if in_place else {"TIER": tier.name, **(parameters or {})}
+        _check_notebooks(tier, found, injected, in_place)
+        whole = not parameters and found == notebooks.find()
+        before = published_tokens() if whole else {}
+        configs = experiments_of(tier, found)
+        if tier.models or dry_run:
+            checks.check(tier, configs)
+            tier.save()
+            print(estimate.estimate(tier, configs), file=sys.stderr)
+            if dry_run:
+                return [f"nothing was decoded: the estimate is in {tier.folder / estimate.FILE}"]
+        decode(tier, configs)
+        written = execute(tier, found, injected, in_place, default_workers(configs))
+        return written + publish_tier(tier, before) if whole else written
+
+
+def _check_notebooks(
+    tier: Tier, found: list[Path], injected: Mapping[str, Any], in_place: bool
+) -> None:
     if in_place and paths.is_installed(found[0]):
         raise UserError(
             "the notebooks are part of the installed package: --in-place is for a checkout."
         )
-    if in_place and (
-        wrong := [path for path in found if notebooks.default(path, "TIER") != f'"{tier.name}"']
-    ):
-        raise UserError(
-            f"{wrong[0].name} keeps outputs of TIER = {notebooks.default(wrong[0], 'TIER')}, not of"
-            f" {tier.name!r}."
-        )
-    # No parameter is injected in place: the executed notebook is then the notebook, cell for cell.
-    injected = {} if in_place else {"TIER": tier.name, **(parameters or {})}
     for path in found:
+        kept = notebooks.default(path, "TIER")
+        if in_place and kept != f'"{tier.name}"':
+            raise UserError(f"{path.name} keeps outputs of TIER = {kept}, not of {tier.name!r}.")
         notebooks.check(path, injected)
-    configs = experiments_of(tier, found)
-    if tier.models or dry_run:
-        checks.check(tier, configs)
-        tier.save()
-        said = estimate.estimate(tier, configs)
-        print(said, file=sys.stderr)
-        if dry_run:
-            return [f"nothing was decoded: the estimate is in {tier.folder / estimate.FILE}"]
-    decode(tier, configs)
-    written = execute(tier, found, injected, in_place, default_workers(configs))
-    if not parameters and found == notebooks.find():
-        written += publish_tier(tier)
-    return written
 
 
 def execute(
     tier: Tier, found: list[Path], injected: Mapping[str, Any], in_place: bool, workers: int = 1
 ) -> list[str]:
-    """Run notebooks, `workers` at a time as their rows are there, and say where the executed copies
-    are.
+    """Run notebooks, `workers` at a time as their rows are there, and return a sentence about where
+    the executed copies are.
     """
     tier.save()
     folder = tier.folder / "notebooks"
@@ -113,22 +120,32 @@ def experiments_of(tier: Tier, found: list[Path]) -> list[ExperimentConfig]:
 
 
 def chosen(tier: Tier) -> list[str]:
-    """The names of a tier's experiments: those it lists, else all that have a file."""
+    """Return the names of a tier's experiments: those it lists, else all that have a file."""
     return list(tier.experiments or names())
 
 
-def publish_tier(tier: Tier) -> list[str]:
-    """Write the rows of all experiments at a tier, and say how they compare with the rows published
-    before.
+def published_tokens() -> dict[Key, str]:
+    """Return the hash of the tokens of every row published so far, of any tier.
+
+    Read before the run, so that a damaged file is found before hours of work and not after them.
     """
-    found, before = Contents(), Contents()
+    return {
+        key: row["token_ids_hash"]
+        for path in paths.files(paths.RESULTS, f"*/{PUBLISHED}")
+        for key, row in read_published(path).rows.items()
+    }
+
+
+def publish_tier(tier: Tier, before: Mapping[Key, str]) -> list[str]:
+    """Write the rows of all experiments at a tier, and return how they compare with the rows
+    published `before`.
+    """
+    found = RowSet()
     for name in chosen(tier):
         part = collect(ExperimentConfig.load(name), tier)
         found.rows |= part.rows
         found.provenance |= part.provenance
         found.crashes |= part.crashes
-    for path in paths.files(paths.RESULTS, f"*/{PUBLISHED}"):
-        before.rows |= read_published(path).rows
     target = tier.folder / PUBLISHED
     publish(target, found.rows.values(), found.provenance)
     missing = (
@@ -136,15 +153,15 @@ def publish_tier(tier: Tier) -> list[str]:
         if found.crashes
         else []
     )
-    return [f"{len(found.rows)} rows in {target}", compare(found.rows, before.rows), *missing]
+    return [f"{len(found.rows)} rows in {target}", compare(found.rows, before), *missing]
 
 
-def compare(rows: Mapping[Key, Row], before: Mapping[Key, Row]) -> str:
-    """Say how many rows decoded the very tokens of the rows published earlier for the same config
-    and example.
+def compare(rows: Mapping[Key, Row], before: Mapping[Key, str]) -> str:
+    """Return how many rows decoded the very tokens of the rows published earlier for the same
+    config and example.
     """
     common = rows.keys() & before.keys()
-    same = sum(rows[key]["token_ids_hash"] == before[key]["token_ids_hash"] for key in common)
+    same = sum(rows[key]["token_ids_hash"] == before[key] for key in common)
     if not common:
         return "no row was published before for these models, data and decoders"
     return f"{same} of {len(common)} completions equal the published ones token for token"

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
+from psd_lab.noise import noise_index
+from psd_lab.runs.checkpoints import CheckpointRef, checkpoint
 from psd_lab.runs.config import ROW_VERSION, config_hash, digest
-from psd_lab.runs.sources import Source, source
-from psd_lab.runs.store import Attempt, Contents, Row
+from psd_lab.runs.rows import Key, Row
+from psd_lab.runs.store import RowSet, RunFile
 from psd_lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,14 +21,22 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 16
 CRASHES_IN_A_ROW = 5
-NOISES = 1 << 20  # what the loop keeps apart of the seed
+
+
+def second_model(config: DecodeConfig) -> Any:
+    """Return the name of a decoder's second model, or the model itself, None if it has none.
+
+    The only place that knows which field holds it: a strategy whose field is called otherwise would
+    share rows between models.
+    """
+    return getattr(config.policy, "judge", None) or getattr(config.builder, "draft", None)
 
 
 @dataclass(frozen=True)
-class Unit:
+class WorkItem:
     """One model with one decoder on the first `examples` of one task: what shares a config hash."""
 
-    model: Source
+    model: CheckpointRef
     task: Task
     split: str
     config: DecodeConfig
@@ -42,9 +51,9 @@ class Unit:
     def hash(self) -> str:
         """Name of everything that decides the rows besides the example.
 
-        What a task leaves out (a profile), a second model that there is not and the usual dtype are
-        not part of it. Nor is how completions are judged: a new version of that judges the stored
-        completions again.
+        Profile, second model and dtype enter it only where they are set, so that rows written
+        earlier keep their names. Scoring rules do not: when they change, stored completions are
+        scored again.
         """
         dtype = None if self.model.dtype == "float32" else self.model.dtype
         return config_hash(
@@ -60,51 +69,48 @@ class Unit:
 
     @cached_property
     def second(self) -> str | None:
-        """Fingerprint of the decoder's second model, a judge or a draft model; None if it has none."""
-        chosen = getattr(self.config.policy, "judge", None) or getattr(
-            self.config.builder, "draft", None
-        )
-        return chosen and (source(chosen) if isinstance(chosen, str) else chosen).fingerprint
+        """Fingerprint of the decoder's second model; None if it has none."""
+        chosen = second_model(self.config)
+        return chosen and (checkpoint(chosen) if isinstance(chosen, str) else chosen).fingerprint
 
-    def batches(self, contents: Contents, size: int = BATCH_SIZE) -> Iterator[Batch]:
-        """Yield the examples that `contents` has no row for, in batches of similar prompt length."""
-        missing = [
-            example for example in self.examples if (self.hash, example.id) not in contents.rows
-        ]
-        missing.sort(key=lambda example: (len(example.prompt), example.id))
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of all rows of the item."""
+        return [(self.hash, example.id) for example in self.examples]
+
+    def missing(self, found: RowSet) -> list[Example]:
+        """Return the examples that `found` has no row for."""
+        return [one for one in self.examples if (self.hash, one.id) not in found.rows]
+
+    def batches(self, found: RowSet, size: int = BATCH_SIZE) -> Iterator[Batch]:
+        """Yield the missing examples in batches of similar prompt length."""
+        missing = sorted(self.missing(found), key=lambda one: (len(one.prompt), one.id))
         for start in range(0, len(missing), size):
             yield Batch(self, missing[start : start + size])
 
-    def outdated(self, contents: Contents) -> list[Row]:
-        """The rows to judge again: those whose judge failed, and those of another version of the
-        post-processing.
+    def outdated(self, found: RowSet) -> list[Row]:
+        """Return the rows to score again: those whose scorer failed, and those of another version
+        of the scoring rules.
         """
-        rows = [
-            contents.rows[key]
-            for example in self.examples
-            if (key := (self.hash, example.id)) in contents.rows
-        ]
+        rows = [found.rows[key] for key in self.keys if key in found.rows]
+        version = self.task.version
         return [
-            row
-            for row in rows
-            if row["correct"] is None or row.get("postprocessing") != self.task.version
+            row for row in rows if row["correct"] is None or row.get("postprocessing") != version
         ]
 
     def decode(self, examples: Sequence[Example]) -> list[generation.Sequence]:
-        """Decode examples in one batch. Sampling noise belongs to the example, whatever batch it is
-        in.
-        """
+        """Decode examples in one batch. Sampling noise belongs to the example, not to the batch."""
         from psd_lib import generate
 
         model = self.model.load()
         prompts = self.task.prompts(examples, model)
-        index = [crc32(example.id.encode()) % NOISES for example in examples]
+        index = [noise_index(example.id) for example in examples]
         return list(
             generate(model, prompts, config=self.config, batch_size=len(prompts), index=index)
         )
 
     def describe(self) -> Row:
-        """What all rows of the unit say."""
+        """Return what all rows of the item say."""
         model, task = self.model, self.task
         return {
             "version": ROW_VERSION,
@@ -127,10 +133,8 @@ class Unit:
 
 
 @dataclass
-class Pace:
-    """How the runs of one attempt go: the batch size that memory allows, and crashes since the last
-    good batch.
-    """
+class BackoffState:
+    """How a run goes: the batch size that memory allows, and crashes since the last good batch."""
 
     size: int = BATCH_SIZE
     crashes: int = 0
@@ -138,67 +142,69 @@ class Pace:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples of a unit that are decoded together."""
+    """Examples of a work item that are decoded together."""
 
-    unit: Unit
+    work: WorkItem
     examples: Sequence[Example]
 
-    def run(self, attempt: Attempt, pace: Pace | None = None) -> list[Row]:
-        """Decode and score the examples and append their rows, which also returns them.
+    def run(self, file: RunFile, state: BackoffState | None = None) -> list[Row]:
+        """Decode and score the examples and append their rows, which are also returned.
 
         Where memory does not suffice the batch is halved, for the following batches too. Where
         anything else fails its halves are tried apart, until the example that fails is alone: it
-        gets a record of the error instead of a row. Raises UserError for bad input, and when one
-        example after the other fails.
+        gets a record of the error instead of a row.
+
+        Raises:
+            UserError: The input is bad, or one example after the other fails.
         """
-        pace, examples = pace or Pace(), self.examples
-        if len(examples) > pace.size:
-            return self._parts(attempt, pace, pace.size)
+        state, examples = state or BackoffState(), self.examples
+        if len(examples) > state.size:
+            return self._parts(file, state, state.size)
         try:
             rows = self._rows()
         except UserError:
             raise
         except Exception as error:
             if out_of_memory(error) and len(examples) > 1:
-                pace.size = max(1, len(examples) // 2)
+                state.size = max(1, len(examples) // 2)
                 free_memory()
             if len(examples) > 1:
-                return self._parts(attempt, pace, (len(examples) + 1) // 2)
-            self._quarantine(error, attempt, pace)
+                return self._parts(file, state, (len(examples) + 1) // 2)
+            self._quarantine(error, file, state)
             return []
-        pace.crashes = 0
-        attempt.append(rows)
+        state.crashes = 0
+        file.append(rows)
         return rows
 
-    def _parts(self, attempt: Attempt, pace: Pace, size: int) -> list[Row]:
+    def _parts(self, file: RunFile, state: BackoffState, size: int) -> list[Row]:
         parts = [
             self.examples[start : start + size] for start in range(0, len(self.examples), size)
         ]
-        return [row for part in parts for row in Batch(self.unit, part).run(attempt, pace)]
+        return [row for part in parts for row in Batch(self.work, part).run(file, state)]
 
     def _rows(self) -> list[Row]:
-        sequences = self.unit.decode(self.examples)
-        scores = self.unit.task.score_many(
+        sequences = self.work.decode(self.examples)
+        scores = self.work.task.score_many(
             [(s.text, e) for s, e in zip(sequences, self.examples, strict=True)]
         )
         return [self._row(*parts) for parts in zip(self.examples, sequences, scores, strict=True)]
 
-    def _quarantine(self, error: Exception, attempt: Attempt, pace: Pace) -> None:
-        pace.crashes += 1
+    def _quarantine(self, error: Exception, file: RunFile, state: BackoffState) -> None:
+        state.crashes += 1
         (example,) = self.examples
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        attempt.append([{**self.unit.describe(), "example_id": example.id, "crash": said}])
-        if pace.crashes >= CRASHES_IN_A_ROW:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        file.append([{**self.work.describe(), "example_id": example.id, "crash": reason}])
+        if state.crashes >= CRASHES_IN_A_ROW:
             raise UserError(
-                f"{pace.crashes} items in a row could not be decoded with {self.unit.config.label},"
-                f" which is no accident of an item ({said}); rows so far are kept, run again once"
-                " the cause is gone."
+                f"{state.crashes} items in a row could not be decoded with"
+                f" {self.work.config.label}, so it is not the fault of one item ({reason}); rows so"
+                " far are kept, run again once the cause is gone."
             ) from error
 
     def _row(self, example: Example, sequence: generation.Sequence, score: Score) -> Row:
         iterations = sequence.trace.iterations
         return {
-            **self.unit.describe(),
+            **self.work.describe(),
             "example_id": example.id,
             "completion": sequence.text,
             "tokens": sequence.n_tokens,
@@ -229,8 +235,8 @@ def rescore(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> lis
 
 
 def refresh(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
-    """Rescored rows that replace the stored ones: `judged` counts the judgements, `postprocessing`
-    names the version.
+    """Return rescored rows that replace the stored ones: `judged` counts the judgements,
+    `postprocessing` names the version.
     """
     version = {"postprocessing": task.version}
     return [
@@ -240,7 +246,7 @@ def refresh(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> lis
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a device, or the host, had no memory left."""
+    """Return whether a device, or the host, had no memory left."""
     import torch
 
     return (

@@ -1,20 +1,18 @@
 """Rows on disk: append-only files, one writer each, read as their union.
 
-    <root>/rows/<model>-<fingerprint>/<task>/<attempt>.jsonl
+    <root>/rows/<model>-<fingerprint>/<task>/<run>.jsonl
 
-An attempt is one run of one process. Its file starts with the run's provenance and holds one row
-per line, each flushed to the disk before the next is computed. Files are never changed afterwards,
-so two runs at once, or a run and the orphan of a killed one, cannot hurt each other: the first row
-of a (config hash, example id) is the one that counts. Two kinds of lines besides: a row with a
-higher `judged` is the same completion judged again and replaces the verdict; a line with `crash`
-says why an example has no row.
+A file holds what one run of one process decoded. It starts with the run's provenance and holds one
+row per line, each flushed to the disk before the next is computed. Files are never changed
+afterwards, so two runs at once, or a run and the orphan of a killed one, cannot hurt each other:
+the first row of a (config hash, example id) is the one that counts. Two kinds of lines besides: a
+row with a higher `judged` is the same completion judged again and replaces the verdict; a line with
+`crash` says why an example has no row.
 """
 
 from __future__ import annotations
 
-import errno
 import gzip
-import json
 import os
 import socket
 import time
@@ -23,76 +21,75 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from psd_lab import paths
+from psd_lab.files import refusal, write_atomically
 from psd_lab.runs.config import digest
+from psd_lab.runs.rows import FORMAT, PROVENANCE, Key, Row, decode, encode, key_of
 from psd_lib.errors import UserError
 
-Row = dict[str, Any]
-Key = tuple[str, str]
-PROVENANCE = "provenance_block"
-KINDS = {"token_ids_hash", "crash"}
+# Stands for a run whose line was deleted, as the message about a damaged line advises.
+LOST = {
+    "commit": "unknown",
+    "dirty": False,
+    "gpu": None,
+    "cpu": "an unknown machine",
+    "threads": "an unknown number of",
+}
 
 
-def key_of(row: Row) -> Key:
-    """Name a row: its config hash and example id."""
-    return row["config_hash"], row["example_id"]
-
-
-class Attempt:
+class RunFile:
     """The one file that this process appends to, created on the first row. Use it as a context
     manager.
     """
 
     def __init__(self, folder: Path, provenance: Mapping[str, Any]):
         self.folder, self.provenance, self.id = folder, dict(provenance), digest(provenance)
-        self.file = None
+        self.file: BinaryIO | None = None
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Write rows and wait until the disk has them; every row gets this attempt's provenance id.
+        """Write rows and wait until the disk has them; every row gets this run's provenance id.
 
-        Raises UserError when the disk is full or cannot be written: earlier rows are kept.
+        Raises:
+            UserError: The disk is full or cannot be written: earlier rows are kept.
         """
-        text = "".join(_line({**row, "provenance": self.id}) for row in rows)
+        lines = b"".join(encode({**row, "provenance": self.id}) for row in rows)
         try:
             if self.file is None:
-                paths.make_folder(self.folder)
-                stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-                self.file = open(self.folder / f"{stamp}.jsonl", "x", encoding="utf-8")
-                text = _line({PROVENANCE: self.provenance, "id": self.id}) + text
-            self.file.write(text)
+                lines = self._open() + lines
+            self.file.write(lines)
             self.file.flush()
             os.fsync(self.file.fileno())
         except OSError as error:
-            if error.errno not in (
-                errno.ENOSPC,
-                errno.EDQUOT,
-                errno.EROFS,
-                errno.EACCES,
-                errno.EPERM,
-            ):
-                raise
-            raise UserError(
-                f"{self.folder} cannot be written ({error.strerror}): rows so far are kept, make"
-                " room and run again to go on."
-            ) from None
+            self._close()  # the line may be torn: what comes after it needs a file of its own
+            raise refusal(self.folder, error) from None
 
-    def __enter__(self) -> Attempt:
+    def _open(self) -> bytes:
+        paths.make_folder(self.folder)
+        stamp, host = time.strftime("%Y%m%d-%H%M%S"), socket.gethostname()
+        path = self.folder / f"{stamp}-{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        self.file = path.open("xb")
+        return encode({PROVENANCE: self.provenance, "id": self.id, "format": FORMAT})
+
+    def _close(self) -> None:
+        if self.file is not None:
+            with suppress(OSError):  # of a full disk, which `append` has reported
+                self.file.close()
+        self.file = None
+
+    def __enter__(self) -> RunFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.file is not None:
-            with suppress(
-                OSError
-            ):  # what a full disk left in the buffer is lost, and `append` has said so
-                self.file.close()
+        self._close()
 
 
 @dataclass
-class Contents:
-    """What was read: rows by key, provenance blocks by id, keys whose attempts disagree on the
-    tokens, and the last crash of examples that have no row."""
+class RowSet:
+    """What was read: rows by key, provenance blocks by id, keys whose runs disagree on the tokens,
+    and the last crash of examples that have no row.
+    """
 
     rows: dict[Key, Row] = field(default_factory=dict)
     provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -118,93 +115,89 @@ class Contents:
         elif line.get("judged", 0) > first.get("judged", 0):
             self.rows[key] = line
 
-    def take(self, other: Contents, keys: Iterable[Key]) -> None:
-        """Add what another one has of these keys, in their order."""
+    def take(self, other: RowSet, keys: Iterable[Key]) -> None:
+        """Add what another set has of these keys, in their order."""
         wanted = dict.fromkeys(keys)
         self.rows |= {key: other.rows[key] for key in wanted if key in other.rows}
         self.crashes |= {key: other.crashes[key] for key in wanted if key in other.crashes}
         self.conflicts |= other.conflicts & wanted.keys()
         used = {other.rows[key]["provenance"] for key in wanted if key in other.rows}
-        self.provenance |= {name: other.provenance[name] for name in sorted(used)}
+        self.provenance |= {name: other.provenance.get(name, LOST) for name in sorted(used)}
 
 
 def folder_of(results: Path | None, model: str, fingerprint: str, task: str) -> Path:
-    """Decide where the rows of one model on one task lie, under `results` or else data/results."""
+    """Return where the rows of one model on one task lie, under `results` or else data/results."""
     return Path(results or paths.RESULTS) / "rows" / f"{model}-{fingerprint}" / task
 
 
-def read(folder: Path) -> Contents:
-    """Read the union of a folder's attempts, oldest first.
+def read(folder: Path) -> RowSet:
+    """Read the union of a folder's files, oldest first.
 
-    The unfinished last line of a killed run is ignored. Raises UserError on any other line that is
-    not a row.
+    The unfinished last line of a killed run is ignored.
+
+    Raises:
+        UserError: Another line is not a row, or not the one that was written.
     """
-    contents = Contents()
+    found = RowSet()
     for path in sorted(folder.glob("*.jsonl")):
-        for line in read_lines(path):
-            contents.add(line)
-    return contents
+        with path.open("rb") as file:
+            for number, line in _lines(file):
+                if isinstance(line, ValueError):
+                    raise UserError(
+                        f"{path} line {number} is not a result row ({line}): delete that line to"
+                        " have its example decoded again; all other lines stay valid."
+                    )
+                found.add(line)
+    return found
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a row file, plain or gzipped, without the torn last line of a killed
-    run.
-
-    Raises UserError naming file and line on anything else that is not a row.
-    """
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.endswith(b"\n"):
-                return
-            try:
-                line = json.loads(raw)
-                complete = PROVENANCE in line or (
-                    {"config_hash", "example_id"} <= line.keys() and not KINDS.isdisjoint(line)
-                )
-            except (ValueError, AttributeError, TypeError):
-                complete = False
-            if not complete:
-                raise UserError(
-                    f"{path} line {number} is not a result row: delete that line to have its"
-                    " example decoded again; all other lines stay valid."
-                )
-            yield line
+def _lines(file: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
+    """Yield number and content of each line, or what is wrong with it; not of a torn last one."""
+    checksum = False
+    for number, raw in enumerate(file, start=1):
+        if not raw.endswith(b"\n"):
+            return
+        try:
+            line = decode(raw, checksum)
+        except ValueError as error:
+            yield number, error
+            continue
+        checksum = checksum or line.get("format", 1) >= FORMAT
+        yield number, line
 
 
 def publish(path: Path, rows: Iterable[Row], provenance: Mapping[str, Any]) -> None:
     """Write rows and the provenance they name as one gzipped file that is the same bytes for the
     same rows.
 
-    The file replaces its predecessor in one step: an interrupted export leaves the old one.
+    The file replaces its predecessor in one step: an interrupted export leaves the old one. Its
+    lines need no checksums, because gzip has one for the whole.
     """
     rows = sorted(rows, key=lambda row: (row["model"], row["task"], row["label"], *key_of(row)))
     used = sorted({row["provenance"] for row in rows})
-    lines = [_line({PROVENANCE: provenance[one], "id": one}) for one in used] + [
-        _line(row) for row in rows
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    draft.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
-    os.replace(draft, path)
+    lines = [{PROVENANCE: provenance[one], "id": one} for one in used] + rows
+    text = b"".join(encode(line, checksum=False) for line in lines)
+    write_atomically(path, gzip.compress(text, mtime=0))
 
 
-def read_published(path: Path) -> Contents:
-    """Read a file that `publish` wrote; UserError where it is missing or damaged."""
+def read_published(path: Path) -> RowSet:
+    """Read a file that `publish` wrote.
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
     if not path.is_file():
         raise UserError(f"{path} does not exist: `psd reproduce` writes it.")
-    contents = Contents()
+    found = RowSet()
     try:
-        for line in read_lines(path):
-            contents.add(line)
+        with gzip.open(path, "rb") as file:
+            for number, line in _lines(file):
+                if isinstance(line, ValueError):
+                    raise ValueError(f"line {number}: {line}")
+                found.add(line)
     except (OSError, EOFError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(
-            f"{path} is damaged: {error}; restore it from version control or run `psd reproduce`."
+            f"{path} is damaged ({str(error).rstrip('.')}): restore it from version control, or"
+            " delete it and `psd reproduce` writes it anew."
         ) from None
-    return contents
-
-
-def _line(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n"
+    return found

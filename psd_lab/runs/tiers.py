@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from psd_lib.errors import UserError
 
 SCOPE = "tier.yaml"
 CITED = "published"  # the tier whose rows, tables and figures are committed and stand in the README
+Dtype = Literal["float32", "float64", "bfloat16", "float16"]
 IDENTITY = ("base", "cut", "digest")
 _COUNT = "a whole number of at least 1, or null for all"
 _NAMES = "a list of names with at least one entry"
@@ -60,7 +61,7 @@ class Tier:
     experiments: Annotated[Names | None, Field(description=_NAMES)] = None
     profile: Annotated[Text | None, Field(description="the name of a protocol")] = None
     data_dir: Annotated[Text | None, Field(description="a folder")] = None
-    dtype: Annotated[Text, Field(description="the name of a torch dtype")] = "float32"
+    dtype: Annotated[Dtype, Field(description=f"one of {', '.join(get_args(Dtype))}")] = "float32"
     cut: Annotated[Count | None, Field(description=_COUNT)] = None
     digest: Annotated[str | None, Field(pattern="^[0-9a-f]{6}$", description="6 hex digits")] = None
 

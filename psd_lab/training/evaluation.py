@@ -12,6 +12,7 @@ from typing import Any
 
 import psd_lib
 from psd_lab import tasks
+from psd_lab.caches import exact_cache
 from psd_lab.training.checkpoints import load_state
 from psd_lab.training.export import export
 from psd_lab.training.recipe import Recipe
@@ -45,7 +46,7 @@ def evaluate(
     """
     model = psd_lib.load(folder)
     decoders = decoders or (AUTOREGRESSIVE if model.block_length == 1 else DECODERS)
-    cache = "none" if model.family.sees_future else "exact_block"
+    cache = exact_cache(model.family)
     records = []
     for name in names:
         task = tasks.get(name)

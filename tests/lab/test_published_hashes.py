@@ -8,10 +8,10 @@ import json
 import pytest
 
 from psd_lab import paths
+from psd_lab.runs.checkpoints import checkpoint
 from psd_lab.runs.config import ExperimentConfig, config_hash
 from psd_lab.runs.experiments import plan
 from psd_lab.runs.reproduce import PUBLISHED, chosen
-from psd_lab.runs.sources import source
 from psd_lab.runs.tiers import CITED, Tier
 
 
@@ -45,13 +45,13 @@ def test_stored_fields_hash_to_the_stored_name(published):
 
 def test_experiments_of_today_name_exactly_the_published_configurations(published):
     tier = Tier.load(CITED)
-    units = {}
+    items = {}
     for experiment in chosen(tier):
         config = tier.apply(ExperimentConfig.load(experiment))
         for model in config.models:
             for task in config.tasks:
-                units |= {unit.hash: unit for unit in plan(config, source(model), task, tier)}
-    assert units.keys() == published.keys()
-    for name, unit in units.items():
-        assert unit.config.to_dict() == published[name]["decode"]
-        assert unit.describe() == {key: published[name][key] for key in unit.describe()}
+                items |= {item.hash: item for item in plan(config, checkpoint(model), task, tier)}
+    assert items.keys() == published.keys()
+    for name, item in items.items():
+        assert item.config.to_dict() == published[name]["decode"]
+        assert item.describe() == {key: published[name][key] for key in item.describe()}

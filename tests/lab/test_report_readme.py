@@ -2,6 +2,7 @@ import json
 
 import pytest
 from support.report_rows import two_models
+from support.toy import row as whole_row
 
 from psd_lab import paths
 from psd_lab.report import readme
@@ -47,7 +48,7 @@ def test_the_size_and_cost_of_a_run_come_from_its_rows(tmp_path, monkeypatch):
         }
     }
     rows = [
-        {**row, "provenance": "p", "model_ms": 60_000.0, "loop_ms": 0.0}
+        {**whole_row(), **row, "provenance": "p", "model_ms": 60_000.0, "loop_ms": 0.0}
         for row in two_models().to_dict("records")
     ]
     store.publish(tmp_path / "published" / "rows.jsonl.gz", rows, runs)

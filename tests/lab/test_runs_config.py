@@ -3,8 +3,8 @@
 import pytest
 
 from psd_lab import tasks, yaml_reader
+from psd_lab.caches import EXACT
 from psd_lab.runs.config import ExperimentConfig, config_hash, names
-from psd_lab.runs.sources import EXACT
 from psd_lab.runs.tiers import Tier
 from psd_lib.decoding import DecodeConfig
 from psd_lib.errors import UserError
@@ -187,7 +187,10 @@ def test_one_experiment_can_have_other_tasks_unless_tasks_are_asked_for(tmp_path
         ("{tasks_of: {spatail: [mini-mbpp]}}", "tasks_of of tier 'odd' names an unknown exp"),
         ("{experiments: [spatail]}", "experiments of tier 'odd' names an unknown experiment"),
         ("{models: mini-ar}", "models of tier 'odd' must be a list of names"),
-        ("{dtype: 32}", "dtype of tier 'odd' must be the name of a torch dtype, not 32"),
+        (
+            "{dtype: 32}",
+            "dtype of tier 'odd' must be one of float32, float64, bfloat16, float16, not 32",
+        ),
         ("{limt: 3}", "Tier 'odd' has unknown key 'limt': it takes limit, limits, models"),
         ("{cut: 3}", "Tier 'odd' has unknown key 'cut'"),
         ("[1]", "Tier 'odd' must be a mapping of limit, limits, models"),

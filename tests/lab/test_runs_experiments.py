@@ -15,10 +15,10 @@ from support import toy
 import psd_lib
 from psd_lab import paths, tasks
 from psd_lab.runs import ExperimentConfig, Tier, experiment, run
+from psd_lab.runs.checkpoints import checkpoint, in_memory
 from psd_lab.runs.config import digest
 from psd_lab.runs.experiments import collect
-from psd_lab.runs.runner import Unit, rescore
-from psd_lab.runs.sources import loaded, source
+from psd_lab.runs.runner import WorkItem, rescore
 from psd_lab.runs.store import read
 from psd_lib.decoding import DecodeConfig
 from psd_lib.errors import UserError
@@ -141,8 +141,8 @@ def test_another_judge_or_draft_model_of_the_same_name_is_another_config(
     examples = toy_task.load("test", 2)
 
     def named(decoder, **options):
-        return Unit(
-            loaded(tiny_model), toy_task, "test", DecodeConfig.make(decoder, **options), examples
+        return WorkItem(
+            in_memory(tiny_model), toy_task, "test", DecodeConfig.make(decoder, **options), examples
         )
 
     chosen = {"apd": {"judge": str(folder)}, "simsd": {"draft": str(folder)}, "greedy": {}}
@@ -150,9 +150,9 @@ def test_another_judge_or_draft_model_of_the_same_name_is_another_config(
     assert (
         before["apd"].describe()["second_fingerprint"]
         == before["simsd"].second
-        == source(str(folder)).fingerprint
+        == checkpoint(str(folder)).fingerprint
     )
-    hashes = {decoder: unit.hash for decoder, unit in before.items()}
+    hashes = {decoder: item.hash for decoder, item in before.items()}
     shutil.copy(paths.MODELS / "mini-sdar" / "model.safetensors", folder / "model.safetensors")
     after = {decoder: named(decoder, **options).hash for decoder, options in chosen.items()}
     assert {decoder for decoder in chosen if after[decoder] == hashes[decoder]} == {"greedy"}

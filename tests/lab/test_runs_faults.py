@@ -4,6 +4,7 @@ interrupts.
 
 import errno
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +13,9 @@ from support import toy
 import psd_lib
 from psd_lab import paths, tasks
 from psd_lab.runs import ExperimentConfig, run
-from psd_lab.runs.runner import Pace, Unit
-from psd_lab.runs.sources import loaded
-from psd_lab.runs.store import Attempt, read
+from psd_lab.runs.checkpoints import checkpoint, in_memory
+from psd_lab.runs.runner import BackoffState, WorkItem
+from psd_lab.runs.store import RunFile, read
 from psd_lab.tasks.base import Score
 from psd_lib.decoding import DecodeConfig
 from psd_lib.errors import UserError
@@ -165,23 +166,23 @@ def test_another_version_of_the_post_processing_judges_again(tmp_path, model, de
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_what_there_is(tmp_path, model, monkeypatch):
-    unit = Unit(
-        loaded(model),
+    work = WorkItem(
+        in_memory(model),
         tasks.get("toy"),
         "test",
         DecodeConfig.make("greedy", gen_length=12),
         tasks.get("toy").load("test", 4),
     )
-    first, second = unit.batches(read(tmp_path), size=2)
-    with Attempt(tmp_path, {}) as attempt:
-        first.run(attempt, Pace())
+    first, second = work.batches(read(tmp_path), size=2)
+    with RunFile(tmp_path, {}) as file:
+        first.run(file, BackoffState())
 
         def full(_):
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr("psd_lab.runs.store.os.fsync", full)
-        with pytest.raises(UserError, match=r"No space left on device.*rows so far are kept"):
-            second.run(attempt, Pace())
+        with pytest.raises(UserError, match=r"No space left on device.*rows are kept"):
+            second.run(file, BackoffState())
     assert len(read(tmp_path).rows) >= 2
 
 
@@ -211,3 +212,43 @@ def test_the_cache_called_exact_is_the_fastest_exact_one_of_each_family(tmp_path
     assert [decode["cache"]["name"] for decode in frame.decode] == ["exact_block"] * 2 + [
         "none"
     ] * 2
+
+
+def test_weights_replaced_during_a_run_are_noticed_and_a_new_run_loads_the_new_ones(tmp_path):
+    from psd_lib.testing import save_checkpoint, tiny_model
+
+    folder = save_checkpoint(tiny_model(0), tmp_path / "model")
+    old = checkpoint(str(folder))
+    first = old.load()
+    assert old.load() is first
+    save_checkpoint(tiny_model(1), folder)
+    new = checkpoint(str(folder))
+    assert new.fingerprint != old.fingerprint
+    second = new.load()
+    assert second.fingerprint == new.fingerprint
+    weights = [next(model.denoiser.network.parameters()) for model in (first, second)]
+    assert not torch.equal(*weights)
+    with pytest.raises(UserError, match=r"the files of .* were replaced during this run"):
+        old.load()
+
+
+def test_a_store_that_cannot_be_written_serves_what_it_has(tmp_path, model, monkeypatch):
+    whole = run(ONE, 6, tmp_path, loader=lambda name: model)
+
+    def refused(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("psd_lab.runs.store.Path.mkdir", refused)
+    monkeypatch.setattr("psd_lab.runs.store.Path.open", read_only(Path.open))
+    assert run(ONE, 6, tmp_path, loader=lambda name: model).equals(whole)
+    with pytest.raises(UserError, match=r"cannot be created \(Read-only file system\)"):
+        run(ONE, 7, tmp_path, loader=lambda name: model)
+
+
+def read_only(open_file):
+    def opened(path, mode="r", *arguments, **options):
+        if set(mode) & set("wxa+"):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return open_file(path, mode, *arguments, **options)
+
+    return opened

@@ -1,7 +1,9 @@
 """Executing notebooks: refused parameters, clean copies, failures that say where."""
 
+import errno
 import json
 import os
+import signal
 import sys
 
 import nbformat
@@ -231,7 +233,7 @@ def test_the_job_leaves_sources_alone_unless_told_to_refresh_them(tmp_path, monk
     copy = tmp_path / "results" / "smoke:2" / "notebooks" / path.name
     assert path.read_text() == source
     assert nbformat.read(copy, as_version=4).cells[-1].outputs[0].text == "smoke:2 5\n"
-    monkeypatch.setattr(job, "publish_tier", lambda tier: [f"published {tier.name}"])
+    monkeypatch.setattr(job, "publish_tier", lambda tier, before: [f"published {tier.name}"])
     assert job.reproduce(Tier.load("smoke"), in_place=True)[-1] == "published smoke"
     first = path.read_text()
     assert nbformat.read(path, as_version=4).cells[-1].outputs[0].text == "smoke 3\n"
@@ -258,10 +260,40 @@ def test_a_notebook_that_fails_in_place_stays_as_it_was_and_its_copy_is_not_amon
 
 def test_a_comparison_counts_equal_completions():
     rows = {("c", str(i)): {"token_ids_hash": str(i)} for i in range(4)}
-    before = {
-        ("c", "0"): {"token_ids_hash": "0"},
-        ("c", "1"): {"token_ids_hash": "other"},
-        ("d", "0"): {"token_ids_hash": "0"},
-    }
+    before = {("c", "0"): "0", ("c", "1"): "other", ("d", "0"): "0"}
     assert job.compare(rows, before).startswith("1 of 2 completions")
     assert job.compare(rows, {}).startswith("no row was published before")
+
+
+def test_a_damaged_published_file_is_found_before_anything_is_run(tmp_path, monkeypatch):
+    notebook(tmp_path, "1 / 0")
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    published = tmp_path / "results" / "mini" / job.PUBLISHED
+    published.parent.mkdir(parents=True)
+    published.write_bytes(b"no gzip")
+    with pytest.raises(UserError, match=r"rows.jsonl.gz is damaged .*, or delete it"):
+        job.reproduce(Tier.load("smoke"))
+    assert not (tmp_path / "results" / "smoke").exists()
+
+
+def test_a_run_ends_on_sigterm_as_on_an_interrupt(tmp_path, monkeypatch):
+    notebook(tmp_path, "print(1)")
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(job, "decode", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        job.reproduce(Tier.load("smoke"))
+
+
+def test_a_full_disk_at_a_notebook_is_one_sentence(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path, output = notebook(tmp_path, "print(1)"), tmp_path / "out" / "10_one.ipynb"
+    for place in ("psd_lab.runs.notebooks._run", "psd_lab.files.os.replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, full)
+            with pytest.raises(UserError, match=r"10_one.ipynb cannot be written \(No space left"):
+                notebooks.execute(path, output, {}, print)
+        assert not output.exists()

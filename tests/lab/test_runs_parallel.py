@@ -13,9 +13,9 @@ from support import toy
 
 from psd_lab import paths, tasks
 from psd_lab.runs import ExperimentConfig, Tier
+from psd_lab.runs.checkpoints import in_memory
 from psd_lab.runs.experiments import collect, plan
 from psd_lab.runs.parallel import default_workers
-from psd_lab.runs.sources import loaded
 
 CONFIG = """question: do two processes decode what one does?
 models: [mini-sdar-b8, mini-ar]
@@ -136,9 +136,9 @@ def test_a_decoder_runs_on_the_models_that_it_fits_and_takes_their_name(tmp_path
         },
     )
     config = ExperimentConfig("mine", "?", ("tiny",), ("toy",), decoders)
-    model = loaded(tiny_model())
-    units = plan(config, model, "toy", Tier("one", 1))
+    model = in_memory(tiny_model())
+    items = plan(config, model, "toy", Tier("one", 1))
     assert not model.family.sees_future and not model.family.shift
-    assert [unit.config.decoder for unit in units] == ["greedy", "margin", "spiffy"]
-    assert units[-1].config.builder.graph == f"{model.name}-greedy"
+    assert [item.config.decoder for item in items] == ["greedy", "margin", "spiffy"]
+    assert items[-1].config.builder.graph == f"{model.name}-greedy"
     assert [one["decoder"] for one in config.expand()] == ["greedy", "wino", "margin", "spiffy"]

@@ -29,6 +29,28 @@ CONFIG = ExperimentConfig(
 )
 
 
+def row(example="a", config="c1", tokens="t1", **more):
+    """A whole row of a store, of which only what identifies it matters."""
+    identity = {"config_hash": config, "example_id": example, "model": "m", "task": "t"}
+    described = {"model_fingerprint": "f", "split": "test", "decoder": "greedy", "label": "greedy"}
+    verdict = {"correct": True, "answer": None, "reason": "ok"}
+    counts = {"tokens": 0, "nfe": 1, "rows": 1, "query_tokens": 1}
+    second = {"second_nfe": 0, "second_query_tokens": 0}
+    rest = {"completion": "", "stopped": "eos", "model_ms": 1.0, "loop_ms": 1.0, "step_stats": {}}
+    return {
+        **identity,
+        **described,
+        "decode": {},
+        "exact": True,
+        "token_ids_hash": tokens,
+        **verdict,
+        **counts,
+        **second,
+        **rest,
+        **more,
+    }
+
+
 def install(folder: Path, items: int = 40) -> None:
     """Make `toy` a task whose test set lies in `folder`; for use under monkeypatch or in a process
     of its own.
@@ -47,7 +69,7 @@ def install(folder: Path, items: int = 40) -> None:
         for i in range(items)
     ]
     (folder / "toy").mkdir(parents=True, exist_ok=True)
-    (folder / "toy" / "test.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "toy" / "test.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main(folder: str) -> None:
