@@ -7,7 +7,7 @@ from typing import Any
 
 
 def train(model: str = "mini-sdar", out: str | Path | None = None, **options: Any) -> Path:
-    """Trains an embedded model; see `psd_lab.training.session.train` for the options and errors."""
+    """Train an embedded model; `psd_lab.training.session.train` has the options and errors."""
     from psd_lab.training.session import train as run
 
     return run(model, out, **options)

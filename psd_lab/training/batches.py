@@ -1,5 +1,4 @@
-"""What the trainer reads: rows of token ids from the task streams, cut into batches of similar
-length.
+"""Training data: rows of token ids from the task streams, in batches of similar length.
 
 Every batch is a pure function of (seed, step): resuming needs a step number and no generator state.
 """
@@ -24,9 +23,7 @@ LONGEST_BLOCK = 32
 
 @dataclass(frozen=True)
 class Row:
-    """One training example in tokens: `prompt`, and `answer` with the end-of-text token as its
-    last.
-    """
+    """One training example in tokens; `answer` ends with the end-of-text token."""
 
     prompt: list[int]
     answer: list[int]
@@ -39,8 +36,8 @@ class Row:
 class Batch:
     """Rows of one step, padded on the right with end-of-text.
 
-    `ids` [R, L] tokens; `prompts` [R] prompt lengths; `lengths` [R] prompt plus answer with its
-    end-of-text.
+    `ids` [R, L] are tokens, `prompts` [R] the lengths of the prompts, `lengths` [R] those of prompt
+    and answer with its end-of-text.
     """
 
     ids: torch.Tensor
@@ -48,18 +45,16 @@ class Batch:
     lengths: torch.Tensor
 
     def part(self, rank: int, ranks: int) -> Batch:
-        """The rows that rank number `rank` of `ranks` works on: every `ranks`-th one."""
+        """Return the rows of process `rank` of `ranks`: every `ranks`-th one."""
         return Batch(self.ids[rank::ranks], self.prompts[rank::ranks], self.lengths[rank::ranks])
 
     def to(self, device: str) -> Batch:
-        """The same batch on `device`."""
+        """Return the same batch on `device`."""
         return Batch(self.ids.to(device), self.prompts.to(device), self.lengths.to(device))
 
 
 def drill(rng: random.Random) -> Example:
-    """An arithmetic drill: two to six sums, differences and products with their results, as
-    mini-gsm writes them.
-    """
+    """Draw two to six sums, differences and products with their results, as in mini-gsm."""
     left, right = [], []
     for _ in range(rng.randint(2, 6)):
         sign = rng.choice("+-*")
@@ -82,8 +77,11 @@ def drill(rng: random.Random) -> Example:
 def examples(
     names: Sequence[str], seed: int, drills: float, mixture: Sequence[float] | None = None
 ) -> Iterator[Example]:
-    """An endless seeded mixture: a share `drills` of arithmetic drills, otherwise the tasks `names`
-    in the proportions `mixture` (None: in equal parts)."""
+    """Yield an endless seeded mixture of arithmetic drills and task examples.
+
+    A share `drills` are drills; the others come from the tasks `names` in the proportions `mixture`
+    (equal parts if None).
+    """
     rng = random.Random(seed)
     streams = [tasks.get(name).stream(seed) for name in names]
     while True:
@@ -91,7 +89,7 @@ def examples(
 
 
 class Batches:
-    """Cuts the endless example mixture into batches of about `tokens` padded tokens each.
+    """The endless example mixture, cut into batches of about `tokens` padded tokens each.
 
     Rows are drawn in chunks, sorted by length inside a chunk, and the batches of a chunk are
     shuffled. Rows longer than `positions` are left out. Up to `tail` further blocks of end-of-text
@@ -111,9 +109,7 @@ class Batches:
         self.tokens, self.positions, self.tail = tokens, positions, tail
 
     def fingerprint(self) -> str:
-        """Names the training data: first 12 hex digits of the sha256 of the mixture's first
-        `CHUNK_ROWS` examples.
-        """
+        """Return 12 hex digits of the sha256 of the mixture's first `CHUNK_ROWS` examples."""
         digest = hashlib.sha256()
         for example in itertools.islice(examples(self.names, self.seed, 0.5), CHUNK_ROWS):
             digest.update(f"{example.prompt}\0{example.reference}\0".encode())
@@ -122,7 +118,7 @@ class Batches:
     def chunk(
         self, number: int, drills: float, mixture: Sequence[float] | None = None
     ) -> list[Batch]:
-        """The batches of chunk `number`, in the order in which they are trained on."""
+        """Return the batches of chunk `number`, in the order of training."""
         seed = self.seed * 1_000_003 + number
         drawn = list(itertools.islice(examples(self.names, seed, drills, mixture), CHUNK_ROWS))
         prompts = self.tokenizer([e.prompt for e in drawn], add_special_tokens=False)["input_ids"]
@@ -130,7 +126,7 @@ class Batches:
             "input_ids"
         ]
         eos = self.tokenizer.eos_token_id
-        rows = [Row(p, a + [eos]) for p, a in zip(prompts, answers, strict=True)]
+        rows = [Row(p, [*a, eos]) for p, a in zip(prompts, answers, strict=True)]
         rows = sorted((row for row in rows if len(row) <= self.positions), key=len)
         batches, rng = [], random.Random(seed)
         while rows:
@@ -142,8 +138,8 @@ class Batches:
         return batches
 
     def _pad(self, rows: list[Row], tail: int) -> Batch:
-        # A whole number of the longest blocks: the rest of the last block is end-of-text, which
-        # decoding meets too.
+        # A whole number of the longest blocks: decoding, too, meets a last block that ends in
+        # end-of-text.
         width = min(
             self.positions,
             -(-max(len(row) for row in rows) // LONGEST_BLOCK) * LONGEST_BLOCK + tail,

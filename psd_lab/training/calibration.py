@@ -1,6 +1,4 @@
-"""Does a model's confidence say how often it is right? Measured against the reference answers of
-test items.
-"""
+"""How often a model is right at a given confidence, measured on references of test items."""
 
 from __future__ import annotations
 
@@ -18,13 +16,16 @@ from psd_lib.models import Model
 
 
 def calibration(model: Model, names: Sequence[str], limit: int, seed: int = 0) -> dict[str, list]:
-    """Confidence and correctness of the best token at masked positions, over `limit` test items of
-    each task.
+    """Return the best tokens' confidence and correctness at masked positions of test items.
 
     Every item gives one state as decoding meets it: the reference answer up to a block drawn at
-    random, that block masked at a rate drawn from (0, 1), nothing decided behind it. `correct` says
-    whether the most probable token is the reference's; another wording may be as good, so this is a
-    lower bound on being right. Positions behind the answer's end-of-text are left out.
+    random, that block masked at a rate drawn from (0, 1), nothing decided behind it. A token is
+    correct if it is the reference's; another wording may be as good, so this is a lower bound on
+    being right. Positions behind the answer's end-of-text are left out.
+
+    Args:
+        names: Names of the tasks.
+        limit: Items of each task.
     """
     rng = random.Random(seed)
     found: dict[str, list] = {"confidence": [], "correct": []}

@@ -1,375 +1,260 @@
-"""The model card: README.md, training.json and two figures of a trained model, from its recipe, log
-and measurements.
+"""The model card: README.md, training.json and two figures, from recipe, log and measurements.
+
+The text is card_template.md; everything that differs between models is computed here.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from string import Template
 from typing import Any
+
+import pandas as pd
 
 import psd_lib
 from psd_lab import tasks
+from psd_lab.files import write_atomically
 from psd_lab.report.figures import calibration_figure, learning_curve_figure, write
 from psd_lab.training.calibration import calibration
-from psd_lab.training.checkpoints import read_log, read_records
-from psd_lab.training.evaluation import MONITOR, evaluate
-from psd_lab.training.recipe import Recipe, Stage
+from psd_lab.training.evaluation import evaluate
+from psd_lab.training.export import compact
+from psd_lab.training.places import RECORD
 from psd_lab.training.recipes import RECIPES
 from psd_lib.models.families import FAMILIES
 
+TEMPLATE = Path(__file__).with_name("card_template.md")
 CURVE_POINTS = 24
 CALIBRATION_ITEMS = 200
 
-FRONT = """---
-license: mit
-language: en
-library_name: transformers
-pipeline_tag: text-generation
-tags: [{tags}]
----
-"""
+DIFFUSION = "masked diffusion language model"
+# What a model of each family is, and its tags.
 ABOUT = {
     "qwen3": ("autoregressive language model", "autoregressive"),
-    "sdar": ("block-causal masked diffusion language model", "masked-diffusion, block-diffusion"),
-    "llada": ("fully bidirectional masked diffusion language model", "masked-diffusion"),
-    "Dream": (
-        "fully bidirectional masked diffusion language model with shifted logits",
-        "masked-diffusion",
-    ),
+    "sdar": (f"block-causal {DIFFUSION}", "masked-diffusion, block-diffusion"),
+    "llada": (f"fully bidirectional {DIFFUSION}", "masked-diffusion"),
+    "Dream": (f"fully bidirectional {DIFFUSION} with shifted logits", "masked-diffusion"),
 }
+BIDIRECTIONAL = (
+    "Every position sees every other one; blocks of {block} are counted from the prompt's end,\n"
+    "  the prediction for a position is read at "
+)
 ATTENTION = {
     "qwen3": (
-        "A position sees itself and everything before it and predicts the next one;",
-        "with block length 1 the decoding loop decodes it so.",
+        "A position sees itself and everything before it and predicts the next one;\n"
+        "  with block length 1 the decoding loop decodes it so."
     ),
     "sdar": (
-        (
-            "Positions see their own block in full and all earlier blocks; blocks of {block} start"
-            " at absolute position 0,"
-        ),
-        "the prediction for a position is read at that position (no shift).",
+        "Positions see their own block in full and all earlier blocks; blocks of {block} start at"
+        " absolute position 0,\n"
+        "  the prediction for a position is read at that position (no shift)."
     ),
-    "llada": (
-        "Every position sees every other one; blocks of {block} are counted from the prompt's end,",
-        "the prediction for a position is read at that position (no shift).",
-    ),
-    "Dream": (
-        "Every position sees every other one; blocks of {block} are counted from the prompt's end,",
-        "the prediction for a position is read at the position before it (shift).",
-    ),
+    "llada": BIDIRECTIONAL + "that position (no shift).",
+    "Dream": BIDIRECTIONAL + "the position before it (shift).",
 }
 
 
-def write_card(recipe: Recipe, name: str, work: Path, out: Path, limit: int = 200) -> Path:
-    """Measures the model in folder `out` on `limit` test items per task and writes training.json,
-    figures and README.md there.
+def write_card(out: Path, limit: int = 200) -> Path:
+    """Measure the exported model in `out` on test items and write its card there.
 
-    training.json holds everything that the card and its figures show: the recipe, the log of the
-    run in `work`, the scores, and every confidence of the calibration plot.
+    training.json, which has the recipe and the log, gets everything else that the card and its
+    figures show: the scores, and every confidence of the calibration plot.
+
+    Args:
+        limit: Items of each task.
+
+    Returns:
+        The path of README.md.
     """
-    record = {
-        "name": name,
-        "recipe": asdict(recipe),
+    trained = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    names = trained["recipe"]["tasks"]
+    measured = calibration(psd_lib.load(out), names, min(limit, CALIBRATION_ITEMS))
+    record = trained | {
         "cores": os.cpu_count(),
         "parameters": count_parameters(out),
-        "log": read_log(work),
-        "monitor": read_records(work / MONITOR),
-        "scores": evaluate(out, recipe.tasks, limit),
+        "scores": evaluate(out, names, limit),
+        "calibration": {
+            "confidence": [round(value, 4) for value in measured["confidence"]],
+            "correct": [int(value) for value in measured["correct"]],
+        },
     }
-    measured = calibration(psd_lib.load(out), recipe.tasks, min(limit, CALIBRATION_ITEMS))
-    record["calibration"] = {
-        "confidence": [round(value, 4) for value in measured["confidence"]],
-        "correct": [int(value) for value in measured["correct"]],
-    }
-    (out / "training.json").write_text(compact(record) + "\n")
-    write(
-        calibration_figure(**record["calibration"], title=f"{name}, next tokens of test answers"),
-        out / "calibration.svg",
-    )
-    write(learning_curve_figure(record["log"], title=name), out / "learning_curve.svg")
+    title = f"{record['name']}, next tokens of test answers"
+    write(calibration_figure(**record["calibration"], title=title), out / "calibration.svg")
+    write(learning_curve_figure(record["log"], title=record["name"]), out / "learning_curve.svg")
+    write_atomically(out / RECORD, compact(record) + "\n")
     path = out / "README.md"
-    path.write_text(card(record))
+    write_atomically(path, card(record))
     return path
 
 
-def compact(record: dict[str, Any]) -> str:
-    """JSON with one line per entry of every list of objects, and lists of numbers on one line."""
-
-    def line(value: Any) -> str:
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            return "[\n  " + ",\n  ".join(json.dumps(entry) for entry in value) + "\n ]"
-        return json.dumps(value)
-
-    return (
-        "{\n "
-        + ",\n ".join(f"{json.dumps(key)}: {line(value)}" for key, value in record.items())
-        + "\n}"
-    )
-
-
 def count_parameters(folder: Path) -> int:
-    """Number of weights in the checkpoint of `folder`."""
+    """Count the weights in the checkpoint of a folder."""
     from safetensors import safe_open
 
     with safe_open(folder / "model.safetensors", "pt") as file:
-        return sum(file.get_tensor(key).numel() for key in file.keys())
+        names = file.keys()
+        return sum(file.get_tensor(name).numel() for name in names)
 
 
-def card(record: dict[str, Any]) -> str:
-    """The model card as markdown, a pure function of what training.json holds."""
-    recipe = record["recipe"]
+def card(record: Mapping[str, Any]) -> str:
+    """Return the card as Markdown: a pure function of what training.json holds."""
+    recipe, name = record["recipe"], record["name"]
     about, tags = ABOUT[recipe["family"]]
-    article = "An" if about[0] in "aeiou" else "A"
-    lines = [
-        FRONT.format(tags=f"{tags}, language-model"),
-        f"# {record['name']}",
-        "",
-        (
-            f"{article} {about} of {record['parameters'] / 1e6:.2f} M parameters, trained by this"
-            " project"
-        ),
-        (
-            f"(`psd train --model {record['name']}`) to study parallel decoding on a laptop. It"
-            " solves small word problems and"
-        ),
-        "writes small Python functions; it is no general language model.",
-        "",
-        *shape_lines(recipe),
-        "",
-        "## Scores on held-out test items",
-        "",
-        *score_table(record["scores"]),
-        "",
-        "Accuracy with its 95 % Wilson interval; TPF = tokens before end-of-text per forward.",
-        "",
-        "## Calibration",
-        "",
-        "![Confidence against correctness](calibration.svg)",
-        "",
-        (
-            "States as decoding meets them, made from the reference answers of test items:"
-            " everything before a block is the"
-        ),
-        (
-            "reference, the block is masked at a random rate, nothing behind it is decided. Correct"
-            " means equal to the reference;"
-        ),
-        "another wording counts as wrong. The intervals take the positions as independent.",
-        "",
-        "## Data",
-        "",
-        (
-            "Generated without end from seeded streams; a test item's pattern never occurs in them"
-            " (see `data/tasks`)."
-        ),
-        "",
-        *(f"* `{name}`: {tasks.get(name).description}" for name in recipe["tasks"]),
-        (
-            "* arithmetic drills (`Compute 9*2, 25-12.`), in the shares given below; the tasks, in"
-            " this order, share the other rows."
-        ),
-        "",
-        "## Recipe",
-        "",
-        *start_lines(recipe),
-        *stage_table(record),
-        "",
-        (
-            "Muon for the matrices of the layers, AdamW for embeddings, head and norms; the rate"
-            " rises over the warm-up and falls"
-        ),
-        (
-            "linearly. Block-causal diffusion is trained on two streams, noisy answer blocks beside"
-            " the clean row; full attention on"
-        ),
-        (
-            "rows with one noisy block, clean before and masked behind it. Numerals hidden: in"
-            " semi-autoregressive states no"
-        ),
-        "numeral behind the first masked position is visible.",
-        *([recipe["history"]] if recipe["history"] else []),
-        "",
-        "## Learning curve",
-        "",
-        "![Training loss](learning_curve.svg)",
-        "",
-        *curve_table(record["log"]),
-        "",
-        *monitor_table(record["monitor"]),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
+    described = (f"* `{task}`: {tasks.get(task).description}" for task in recipe["tasks"])
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=name,
+        tags=tags,
+        article="An" if about[0] in "aeiou" else "A",
+        about=about,
+        millions=f"{record['parameters'] / 1e6:.2f}",
+        shape=shape_text(recipe),
+        scores=score_table(record["scores"]),
+        data="\n".join(described),
+        start=start_text(recipe),
+        stages=stage_table(record),
+        machine=f"Machine: {record['cores']} shared CPU cores, no GPU." if record["cores"] else "",
+        history=recipe["history"],
+        curve=curve_table(record["log"]),
+        monitor=monitor_table(record.get("monitor", [])),
+    )
+    return text.replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 
-def shape_lines(recipe: dict[str, Any]) -> list[str]:
-    """What the network is: sizes, attention, tokenizer, precision."""
+def shape_text(recipe: Mapping[str, Any]) -> str:
+    """Describe the network: sizes, attention, tokenizer, precision."""
     shape, family = recipe["shape"], FAMILIES[recipe["family"]]
-    blocks = block_lengths(recipe)
-    trained = [
-        "  Trained with block lengths "
-        + ", ".join(map(str, sorted(blocks)))
-        + "; any of them can be asked for when decoding."
-    ]
-    return [
-        (
-            f"* **Shape**: stock {family.architecture.removesuffix('ForCausalLM')}, hidden"
-            f" {shape['hidden']}, {shape['layers']} layers, {shape['heads']} heads of"
-            f" {shape['head_dim']}, feed-forward {shape['ffn']}, untied embeddings,"
-        ),
-        (
-            f"  {shape['vocab']} tokens, {shape['positions']} positions; `model_type` is"
-            f" `{recipe['family']}`."
-        ),
-        *("  " + line.format(block=recipe["block_length"]) for line in ATTENTION[recipe["family"]]),
-        *(trained if blocks else []),
-        (
-            "* **Tokenizer**: byte-level BPE; single digits; a newline with its indentation is one"
-            " token."
-        ),
-        (
-            "* **Precision**: trained in float32 with bfloat16 matrix products, stored in"
-            f" bfloat16. **Seed** {recipe['seed']}."
-        ),
-    ]
+    blocks = ", ".join(map(str, sorted(block_lengths(recipe))))
+    trained = f"\n  Trained with block lengths {blocks}; decoding may ask for any of them."
+    return (
+        f"* **Shape**: stock {family.architecture.removesuffix('ForCausalLM')}, hidden"
+        f" {shape['hidden']}, {shape['layers']} layers, {shape['heads']} heads of"
+        f" {shape['head_dim']}, feed-forward {shape['ffn']}, untied embeddings,\n"
+        f"  {shape['vocab']} tokens, {shape['positions']} positions; `model_type` is"
+        f" `{recipe['family']}`.\n"
+        f"  {ATTENTION[recipe['family']].format(block=recipe['block_length'])}"
+        f"{trained if blocks else ''}\n"
+        "* **Tokenizer**: byte-level BPE; single digits; a newline with its indentation is one"
+        " token.\n"
+        "* **Precision**: trained in float32 with bfloat16 matrix products, stored in bfloat16."
+        f" **Seed** {recipe['seed']}."
+    )
 
 
-def start_lines(recipe: dict[str, Any]) -> list[str]:
-    """Where the weights came from, if not from scratch."""
-    if recipe["start"] is None:
-        return []
-    lines = [f"Begins with the weights of [{recipe['start']}](../{recipe['start']}/README.md)."]
-    own, whole = recipe["shape"], asdict(RECIPES[recipe["start"]].shape)
+def start_text(recipe: Mapping[str, Any]) -> str:
+    """Say where the weights came from; nothing if from scratch."""
+    start = recipe["start"]
+    if start is None:
+        return ""
+    lines = [f"Begins with the weights of [{start}](../{start}/README.md)."]
+    own, whole = recipe["shape"], asdict(RECIPES[start].shape)
     if own != whole:
         lines += [
-            (
-                f"Of these it keeps {own['layers']} of {whole['layers']} layers, at even distances,"
-                f" and in each the {own['ffn']} of"
-            ),
+            f"Of these it keeps {own['layers']} of {whole['layers']} layers, at even distances,"
+            f" and in each the {own['ffn']} of",
             f"{whole['ffn']} hidden units with the largest weights.",
         ]
     if recipe["family"] in ("llada", "Dream"):
         lines += [
-            (
-                "That model normalises queries and keys and this one does not: their projections"
-                " take over the norms' average"
-            ),
+            "That model normalises queries and keys and this one does not: their projections take"
+            " over the norms' average",
             "effect, an approximation that the training repairs.",
         ]
-    return [*lines, ""]
+    return "\n".join(lines) + "\n\n"
 
 
-def block_lengths(recipe: dict[str, Any]) -> set[int]:
-    """Block lengths that the last stage trains; none for next-token prediction."""
+def block_lengths(recipe: Mapping[str, Any]) -> set[int]:
+    """Return the block lengths that the last stage trains; none for next-token prediction."""
     return {int(length) for _, shares in recipe["stages"][-1]["blocks"] for length in shares}
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """A markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
+def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as a Markdown table; every cell is shown as it is given."""
+    cells = [{name: str(value) for name, value in row.items()} for row in rows]
+    return pd.DataFrame(cells).to_markdown(index=False, tablefmt="github", disable_numparse=True)
 
 
-def score_table(scores: list[dict[str, Any]]) -> list[str]:
-    """One line per task and decoder."""
-    rows = [
-        (
-            s["task"],
-            s["decoder"],
-            s["block"],
-            s["n"],
-            f"{_interval(s)}",
-            f"{s['tpf']:.2f}",
-            f"{s['tokens']:.0f}",
-        )
-        for s in scores
-    ]
-    return table(("task", "decoder", "block", "n", "accuracy %", "TPF", "tokens"), rows)
+def score_table(scores: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table with one line for each task and decoder."""
+    return markdown(score_row(score) | {"tokens": f"{score['tokens']:.0f}"} for score in scores)
 
 
-def _interval(score: dict[str, Any]) -> str:
-    return f"{100 * score['accuracy']:.1f} [{100 * score['low']:.1f}, {100 * score['high']:.1f}]"
+def score_row(score: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every table shows of a score."""
+    low, high = 100 * score["low"], 100 * score["high"]
+    return {
+        "task": score["task"],
+        "decoder": score["decoder"],
+        "block": score["block"],
+        "n": score["n"],
+        "accuracy %": f"{100 * score['accuracy']:.1f} [{low:.1f}, {high:.1f}]",
+        "TPF": f"{score['tpf']:.2f}",
+    }
 
 
-def stage_table(record: dict[str, Any]) -> list[str]:
-    """What each stage did, with its measured cost."""
+def stage_table(record: Mapping[str, Any]) -> str:
+    """Return a table of what each stage did, with its measured cost."""
     rows, before = [], 0
-    for raw in record["recipe"]["stages"]:
-        stage = Stage(**raw)
-        last = [entry for entry in record["log"] if entry["stage"] == stage.name][-1:]
+    equal = [1 / len(record["recipe"]["tasks"])] * len(record["recipe"]["tasks"])
+    for stage in record["recipe"]["stages"]:
+        last = [entry for entry in record["log"] if entry["stage"] == stage["name"]][-1:]
         tokens = last[0]["tokens"] if last else before
-        blocks = "; ".join(
-            f"from {100 * float(start):.0f} %: "
-            + ", ".join(f"{length} ({100 * share:.0f} %)" for length, share in shares.items())
-            for start, shares in stage.blocks
-        )
-        mixture = stage.mixture or [1 / len(record["recipe"]["tasks"])] * len(
-            record["recipe"]["tasks"]
-        )
+        mixture = stage["mixture"] or equal
         rows.append(
-            (
-                stage.name,
-                stage.objective.replace("_", " ")
-                + (
-                    f", {100 * stage.full_attention:.0f} % full attention"
-                    if stage.full_attention
-                    else ""
-                ),
-                blocks or "-",
-                f"{stage.rate} to {stage.rate * stage.last_rate:.4g}",
-                f"{100 * stage.drills:.0f} %",
-                ", ".join(f"{100 * share:.0f}" for share in mixture) + " %",
-                (
-                    f"{100 * stage.windows:.0f}"
-                    f" %{', numerals hidden' if stage.hide_numerals else ''}"
-                    if stage.blocks
-                    else "-"
-                ),
-                f"{(tokens - before) / 1e6:.1f} M",
-                f"{last[0]['seconds'] / 60:.0f} min" if last else "-",
-            )
+            {
+                "stage": stage["name"],
+                "objective": objective_text(stage),
+                "block lengths": blocks_text(stage) or "-",
+                "rate": f"{stage['rate']} to {stage['rate'] * stage['last_rate']:.4g}",
+                "drills": f"{100 * stage['drills']:.0f} %",
+                "tasks": ", ".join(f"{100 * share:.0f}" for share in mixture) + " %",
+                "semi-autoregressive states": windows_text(stage) if stage["blocks"] else "-",
+                "row tokens": f"{(tokens - before) / 1e6:.1f} M",
+                "time": f"{last[0]['seconds'] / 60:.0f} min" if last else "-",
+            }
         )
         before = tokens
-    head = (
-        "stage",
-        "objective",
-        "block lengths",
-        "rate",
-        "drills",
-        "tasks",
-        "semi-autoregressive states",
-        "row tokens",
-        "time",
+    return markdown(rows)
+
+
+def objective_text(stage: Mapping[str, Any]) -> str:
+    """Name a stage's objective and its share of steps with full attention."""
+    name, share = stage["objective"].replace("_", " "), stage["full_attention"]
+    return f"{name}, {100 * share:.0f} % full attention" if share else name
+
+
+def blocks_text(stage: Mapping[str, Any]) -> str:
+    """List a stage's block lengths with their shares of the steps."""
+    return "; ".join(
+        f"from {100 * float(start):.0f} %: "
+        + ", ".join(f"{length} ({100 * share:.0f} %)" for length, share in shares.items())
+        for start, shares in stage["blocks"]
     )
-    return [
-        *table(head, rows),
-        "",
-        f"Machine: {record['cores']} shared CPU cores, no GPU." if record["cores"] else "",
-    ]
 
 
-def curve_table(log: list[dict[str, Any]]) -> list[str]:
-    """The training loss at about `CURVE_POINTS` places of the run."""
+def windows_text(stage: Mapping[str, Any]) -> str:
+    """Say how many states are semi-autoregressive and whether numerals are hidden in them."""
+    hidden = ", numerals hidden" if stage["hide_numerals"] else ""
+    return f"{100 * stage['windows']:.0f} %{hidden}"
+
+
+def curve_table(log: list[dict[str, Any]]) -> str:
+    """Return a table of the training loss at about `CURVE_POINTS` places of the run."""
     stride = max(1, len(log) // CURVE_POINTS)
-    rows = [
-        (e["stage"], e["step"], f"{e['tokens'] / 1e6:.2f}", f"{e['loss']:.3f}")
-        for e in log[::-stride][::-1]
-    ]
-    return table(("stage", "step", "M tokens", "loss"), rows)
+    return markdown(
+        {
+            "stage": entry["stage"],
+            "step": entry["step"],
+            "M tokens": f"{entry['tokens'] / 1e6:.2f}",
+            "loss": f"{entry['loss']:.3f}",
+        }
+        for entry in log[::-stride][::-1]
+    )
 
 
-def monitor_table(records: list[dict[str, Any]]) -> list[str]:
-    """Validation scores measured during the run, if any were."""
-    if not records:
-        return []
-    rows = [
-        (r["step"], r["task"], r["decoder"], r["block"], r["n"], _interval(r), f"{r['tpf']:.2f}")
-        for r in records
-    ]
-    return [
-        "Validation items during the run:",
-        "",
-        *table(("step", "task", "decoder", "block", "n", "accuracy %", "TPF"), rows),
-    ]
+def monitor_table(records: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table of validation scores measured during the run; nothing if there are none."""
+    rows = [{"step": record["step"]} | score_row(record) for record in records]
+    return "Validation items during the run:\n\n" + markdown(rows) if rows else ""

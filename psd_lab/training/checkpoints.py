@@ -1,42 +1,35 @@
-"""The state of a training run on disk: written next to the old one, then renamed over it, so one is
-always whole.
-"""
+"""The state and the log of a training on disk: always one whole state, the newest."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from psd_lab.files import refusal, write_atomically
+from psd_lab.training.places import LOG, STATE
 from psd_lib.errors import UserError
-
-STATE, LOG = "state.pt", "log.jsonl"
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Replaces the checkpoint in `folder` by `state` in one rename; UserError where it cannot be
-    written.
+    """Replace the state in a folder in one step.
+
+    Raises:
+        UserError: It cannot be written; the one before it is intact.
     """
-    partial, content = folder / f"{STATE}.partial", io.BytesIO()
+    content = io.BytesIO()
     torch.save(state, content)  # in memory: torch's own way to a file hides why the system refused
-    try:
-        partial.write_bytes(content.getbuffer())
-        os.replace(partial, folder / STATE)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(
-            f"The training checkpoint cannot be written to {folder} ({error.strerror}); the one"
-            " before it is intact: make room and resume."
-        ) from error
+    write_atomically(folder / STATE, content.getvalue())
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The checkpoint in `folder`, on the CPU, or None where there is none; UserError if it cannot
-    be read.
+    """Return the state in a folder, on the CPU; None where there is none.
+
+    Raises:
+        UserError: It cannot be read.
     """
     path = folder / STATE
     if not path.exists():
@@ -51,32 +44,29 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 
 class Log:
-    """The learning curve: one JSON object per line; records after the step that is resumed from are
-    dropped.
+    """The learning curve, one JSON object per line.
+
+    Records after `step`, from which the training goes on, are dropped.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / LOG
         kept = [record for record in read_log(folder) if record["step"] <= step] if step else []
-        self.path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        write_atomically(self.path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def write(self, **record: Any) -> None:
-        """Appends one record."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append one record."""
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise refusal(self.path, error) from None
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """All records of the log in `folder`; a last line that was cut off is left out."""
-    return read_records(folder / LOG)
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """One JSON object per line of the file, none where there is no file; a line that was cut off is
-    left out.
-    """
-    records = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    """Return the records of the log in a folder without a last line that was cut off."""
+    path, records = folder / LOG, []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:

@@ -1,18 +1,21 @@
-"""From a training checkpoint to a Hugging Face folder that `psd_lib.load` and transformers read."""
+"""Turn the state of a training into a checkpoint that `psd_lib.load` and transformers read."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
-from psd_lab.training.checkpoints import load_state
+from psd_lab.files import refusal
+from psd_lab.training.checkpoints import load_state, read_log
 from psd_lab.training.network import Shape, build
+from psd_lab.training.places import RECORD, TOKENIZER, draft_folder, replace_checkpoint
 from psd_lab.training.recipe import Recipe
 from psd_lib.errors import UserError
 from psd_lib.models.families import FAMILIES
@@ -20,54 +23,75 @@ from psd_lib.models.families import FAMILIES
 RELEASED_CLASS = {"sdar": "SDARForCausalLM", "llada": "LLaDAModelLM", "Dream": "DreamModel"}
 
 
-def export(recipe: Recipe, work: Path, out: Path) -> Path:
-    """Writes the newest checkpoint of folder `work` to folder `out` in bfloat16, replacing what was
-    there at once.
+def export(recipe: Recipe, name: str, work: Path, out: Path) -> Path:
+    """Write the newest state in `work` to folder `out` as a checkpoint in bfloat16.
 
-    Raises UserError where there is no checkpoint.
+    training.json there holds the model's name, the recipe and the log; the card adds to it.
+
+    Raises:
+        UserError: There is no state, or the folder cannot be written; an earlier checkpoint is then
+            as it was.
     """
     state = load_state(work)
     if state is None:
         raise UserError(f"There is no training checkpoint in {work}; train first.")
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
-    partial, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
-    for folder in (partial, old):
-        shutil.rmtree(folder, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_tokenizer(tokenizer, recipe, partial)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / TOKENIZER)
     weights = {
         name: weight.to(torch.bfloat16).contiguous() for name, weight in state["model"].items()
     }
-    save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
-    (partial / "model.safetensors").chmod(0o644)
-    (partial / "config.json").write_text(
-        json.dumps(model_config(recipe, tokenizer), indent=2) + "\n"
-    )
-    if out.exists():
-        os.replace(out, old)
-    os.replace(partial, out)
-    shutil.rmtree(old, ignore_errors=True)
+    record = {"name": name, "recipe": asdict(recipe), "log": read_log(work)}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with draft_folder(out) as draft:
+            save_tokenizer(tokenizer, recipe, draft)
+            save_file(weights, draft / "model.safetensors", metadata={"format": "pt"})
+            (draft / "model.safetensors").chmod(0o644)
+            config = json.dumps(model_config(recipe, tokenizer), indent=2)
+            (draft / "config.json").write_text(config + "\n", encoding="utf-8")
+            (draft / RECORD).write_text(compact(record) + "\n", encoding="utf-8")
+            replace_checkpoint(draft, out)
+    except (OSError, SafetensorError) as error:
+        raise _refusal(out, error) from error
     return out
 
 
+def _refusal(out: Path, error: Exception) -> Exception:
+    if isinstance(error, OSError):
+        return refusal(out, error)
+    return UserError(f"{out} cannot be written ({error}): make room and run again to go on.")
+
+
+def compact(record: dict[str, Any]) -> str:
+    """Return JSON with one line for each entry of a list of objects, else one line for each key."""
+
+    def line(value: Any) -> str:
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return "[\n  " + ",\n  ".join(json.dumps(entry) for entry in value) + "\n ]"
+        return json.dumps(value)
+
+    lines = (f"{json.dumps(key)}: {line(value)}" for key, value in record.items())
+    return "{\n " + ",\n ".join(lines) + "\n}"
+
+
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, recipe: Recipe, folder: Path) -> None:
-    """Writes tokenizer.json and a tokenizer_config.json that names no machine and no
-    library-internal class.
-    """
+    """Write tokenizer.json and a tokenizer_config.json without paths and internal classes."""
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     kept = ("clean_up_tokenization_spaces", "eos_token", "mask_token", "pad_token")
-    config = {key: value for key, value in json.loads(path.read_text()).items() if key in kept}
+    config = {
+        key: value
+        for key, value in json.loads(path.read_text(encoding="utf-8")).items()
+        if key in kept
+    }
     config |= {
         "model_max_length": recipe.shape.positions,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
-    path.write_text(json.dumps(config, indent=2) + "\n")
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def model_config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> dict:
-    """config.json: the stock fields, the family's model type, the native block length and the mask
-    token.
+    """Return config.json: the stock fields, model type, native block length and mask token.
 
     For `llada` the released field names stand beside the stock ones, so that stock classes and
     LLaDA's own code both find what they need.
@@ -86,7 +110,7 @@ def model_config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> dict:
 
 
 def llada_names(shape: Shape, config: dict) -> dict:
-    """The fields of a LLaDA config.json that say what the stock Llama fields say."""
+    """Return the fields of LLaDA's own config.json that repeat the stock Llama fields."""
     return {
         "d_model": shape.hidden,
         "n_layers": shape.layers,

@@ -1,6 +1,4 @@
-"""The network that is trained: a stock transformers class of any size, with an initialisation that
-suits small ones.
-"""
+"""The network: a stock transformers class of any size, initialised as suits small ones."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ ATTENTION = "sdpa_float32"
 
 def _attention(module, query, key, value, mask, **options):
     # Under autocast the products run in bfloat16, twice as fast where the CPU has it; but the
-    # backward pass of
-    # attention is four times slower in bfloat16 than in float32.
+    # backward pass of attention is four times slower in bfloat16 than in float32.
     with torch.autocast(query.device.type, enabled=False):
         return sdpa_attention_forward(
             module, query.float(), key.float(), value.float(), mask, **options
@@ -34,9 +31,7 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of the network; `positions` is the longest sequence (prompt and answer together) in
-    tokens.
-    """
+    """Sizes of the network; `positions` is the longest prompt with its answer, in tokens."""
 
     vocab: int = 1024
     hidden: int = 160
@@ -48,9 +43,7 @@ class Shape:
 
 
 def build(family: str, shape: Shape, seed: int, eos_id: int) -> PreTrainedModel:
-    """Builds a freshly initialised network of `family` (a `model_type`) in float32; the same seed
-    gives the same weights.
-    """
+    """Build a network of `family` (a `model_type`) in float32 with weights drawn from `seed`."""
     config = getattr(transformers, FAMILIES[family].config_class)(
         vocab_size=shape.vocab,
         hidden_size=shape.hidden,
@@ -74,8 +67,7 @@ def build(family: str, shape: Shape, seed: int, eos_id: int) -> PreTrainedModel:
         for name, weight in model.named_parameters():
             if "embed_tokens" in name:
                 # Copying a name from prompt to answer needs rows that differ from the start: at the
-                # usual
-                # 0.02 the rows of one word class stay nearly parallel for millions of tokens.
+                # usual 0.02 the rows of one word class stay nearly parallel for millions of tokens.
                 weight.normal_(0.0, 0.7)
             elif weight.ndim == 2:
                 weight.normal_(0.0, 0.7 / math.sqrt(weight.shape[1]))

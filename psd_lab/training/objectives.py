@@ -1,5 +1,4 @@
-"""What is learned: next-token prediction, or masked diffusion with block-causal or with full
-attention.
+"""Training objectives: next tokens, or masked diffusion with block-causal or full attention.
 
 Block diffusion after BD3-LM (Arriola et al. 2025) and SDAR: blocks are aligned to absolute position
 0, a block sees itself in full and every earlier block clean. The prediction for a position is read
@@ -22,14 +21,14 @@ PROMPT_WEIGHT = 0.1
 
 @dataclass(frozen=True)
 class Loss:
-    """Sum of weighted cross entropies and the sum of weights it is to be divided by (both scalars)."""
+    """Sum of the weighted cross entropies, and the weight to divide it by (both scalars)."""
 
     total: torch.Tensor
     weight: torch.Tensor
 
 
 def next_token_loss(model: PreTrainedModel, batch: Batch) -> Loss:
-    """Causal loss over the row: answers weigh 1, prompts and end-of-text after the first 0.1."""
+    """Return the causal loss: answers weigh 1, prompts and end-of-text after the first 0.1."""
     width = batch.ids.shape[1]
     at = torch.arange(width, device=batch.ids.device)
     mask = (at[:, None] >= at[None, :])[None, None].expand(len(batch.ids), -1, -1, -1)
@@ -47,8 +46,9 @@ def next_token_loss(model: PreTrainedModel, batch: Batch) -> Loss:
 
 
 def two_stream_mask(noisy: torch.Tensor, clean: torch.Tensor, block: int) -> torch.Tensor:
-    """Who sees whom, [R, 1, N + C, N + C] bool (True = visible), from positions `noisy` [R, N] and
-    `clean` [R, C].
+    """Return the attention mask [R, 1, N + C, N + C] (True = visible) of two streams.
+
+    Their positions are `noisy` [R, N] and `clean` [R, C].
 
     A noisy position sees its own noisy block and the clean blocks before it; a clean position sees
     the clean blocks up to and including its own.
@@ -74,11 +74,10 @@ def block_diffusion_loss(
     mask_id: int,
     shift: bool = False,
 ) -> Loss:
-    """Block-causal loss of the masked answer positions; `batch.ids` must be a whole number of
-    blocks wide.
+    """Return the block-causal loss of the masked answer positions.
 
-    With `shift` the first position of a block is predicted from the clean position before it, as
-    when decoding.
+    `batch.ids` must be a whole number of blocks wide. With `shift` the first position of a block is
+    predicted from the clean position before it, as when decoding.
     """
     width = batch.ids.shape[1]
     start = batch.prompts // block * block
@@ -109,7 +108,7 @@ def block_diffusion_loss(
 def full_attention_loss(
     model: PreTrainedModel, batch: Batch, state: State, mask_id: int, shift: bool = False
 ) -> Loss:
-    """Loss of the masked positions that weigh something, every position seeing all others."""
+    """Return the loss of the masked positions that weigh something, under full attention."""
     width = batch.ids.shape[1]
     hidden = model.model(
         input_ids=torch.where(state.masked, mask_id, batch.ids),
@@ -132,8 +131,9 @@ def _weighted(
     weights: torch.Tensor,
     batch: Batch | None = None,
 ) -> Loss:
-    """Weighted cross entropies of `hidden` [n, H]; divided by what the answers of `batch` weigh, or
-    by the weights' sum.
+    """Weighted cross entropies of `hidden` [n, H].
+
+    They are to be divided by the weight of the answers of `batch`, else by the weights' sum.
     """
     losses = F.cross_entropy(model.lm_head(hidden).float(), target, reduction="none")
     return Loss(

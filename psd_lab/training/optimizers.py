@@ -1,6 +1,4 @@
-"""Who moves which weight: Muon for the matrices inside the layers, AdamW for embeddings, head and
-norms.
-"""
+"""Muon for the matrices inside the layers, AdamW for embeddings, head and norms."""
 
 from __future__ import annotations
 
@@ -8,9 +6,7 @@ import torch
 
 
 class Optimizers:
-    """Muon and AdamW under one learning rate (Muon scaled to AdamW's update size, as torch offers
-    it).
-    """
+    """Muon and AdamW under one learning rate, Muon scaled to the size of AdamW's updates."""
 
     def __init__(self, model: torch.nn.Module, decay: float = 0.05) -> None:
         matrices = [w for n, w in model.named_parameters() if w.ndim == 2 and ".layers." in n]
@@ -21,17 +17,17 @@ class Optimizers:
         ]
 
     def step(self, rate: float) -> None:
-        """Moves every weight once at learning rate `rate`; gradients must be in place."""
+        """Update every weight once at learning rate `rate`; gradients must be in place."""
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = rate
             part.step()
 
     def state_dict(self) -> list[dict]:
-        """States of both optimizers, in a fixed order."""
+        """Return the states of both optimizers, in a fixed order."""
         return [part.state_dict() for part in self.parts]
 
     def load_state_dict(self, states: list[dict]) -> None:
-        """Restores what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict(state)

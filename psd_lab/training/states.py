@@ -1,6 +1,4 @@
-"""Noisy states of answers: which positions are masked, and how much each of them weighs in the
-loss.
-"""
+"""Noisy states of answers: which positions are masked, and what each weighs in the loss."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ HEAVIEST = 8.0
 
 
 def answer_weights(batch: Batch) -> torch.Tensor:
-    """Loss weight of every position [R, L]: 0 in the prompt, 1 in the answer, 0.1 for end-of-text
-    after the first.
-    """
+    """Return loss weights [R, L]: prompts 0, answers 1, end-of-text after the first 0.1."""
     at = torch.arange(batch.ids.shape[1], device=batch.ids.device)[None]
     weights = torch.where(at < batch.lengths[:, None], 1.0, PADDING_WEIGHT)
     return torch.where(at < batch.prompts[:, None], 0.0, weights)
@@ -26,15 +22,16 @@ def answer_weights(batch: Batch) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class State:
-    """A noisy copy of the answer blocks: `masked` [R, L] bool, `weights` [R, L] loss weights of the
-    masked positions.
+    """A noisy copy of the answer blocks.
+
+    `masked` [R, L] bool; `weights` [R, L] are the loss weights of the masked positions.
     """
 
     masked: torch.Tensor
     weights: torch.Tensor
 
     def to(self, device: str) -> State:
-        """The same state on `device`."""
+        """Return the same state on `device`."""
         return State(self.masked.to(device), self.weights.to(device))
 
 
@@ -45,7 +42,7 @@ def draw_state(
     generator: torch.Generator,
     hidden_behind: torch.Tensor | None = None,
 ) -> State:
-    """Draws which answer positions are masked, for each block of `block` positions on its own.
+    """Draw which answer positions are masked, for each block of `block` positions on its own.
 
     A share `window_share` of the blocks shows a semi-autoregressive state: clean up to a random
     place, a window of 4, 8 or 16 positions masked at rate t, everything behind it masked; so are,
@@ -69,7 +66,7 @@ def draw_one_block(
     generator: torch.Generator,
     hidden_behind: torch.Tensor | None = None,
 ) -> State:
-    """Draws the state that a fully bidirectional model meets when it decodes block by block.
+    """Draw the state that a fully bidirectional model meets when it decodes block by block.
 
     Blocks are counted from the prompt's end. One block of each row is being decoded (drawn by its
     number of answer tokens) and noisy as in `draw_state`; the blocks before it are clean,
@@ -103,9 +100,7 @@ def _draw(
     generator: torch.Generator,
     hidden_behind: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask and weights of every block, from the loss weight of every position `cells` [R, K, B]
-    (see `draw_state`).
-    """
+    """Mask and weights of every block from loss weights `cells` [R, K, B]; see `draw_state`."""
     rows, blocks, block = cells.shape
     open_ = cells > 0
 

@@ -1,6 +1,4 @@
-"""The tokenizer of the embedded models: byte-level BPE that keeps digits, operators and indentation
-apart.
-"""
+"""The embedded models' tokenizer: byte-level BPE that splits digits, operators, indentation."""
 
 from __future__ import annotations
 
@@ -13,14 +11,12 @@ EOS = "<|endoftext|>"
 MASK = "<|MASK|>"
 
 # Order matters: a newline with its indentation, a word with its space, ONE digit with its space,
-# operators and
-# quotes of several characters, any other sign alone, what white space is left.
+# operators and quotes of several characters, any other sign alone, the remaining white space.
 PIECES = r'\n *| ?[A-Za-z_]+| ?\d|"""| ?(?:==|!=|<=|>=|//|\*\*|->)| ?[^\sA-Za-z_\d]|\s'
 
 
 def train_tokenizer(texts: Iterable[str], vocab: int = 1024) -> PreTrainedTokenizerFast:
-    """Learns a byte-level BPE of at most `vocab` tokens from `texts`; the same texts give the same
-    tokenizer.
+    """Learn a byte-level BPE of at most `vocab` tokens; the same texts give the same tokenizer.
 
     Ids 0 and 1 are the end-of-text token (also padding) and the mask token. Any text survives
     encoding and decoding unchanged, because every byte is in the alphabet.

@@ -1,6 +1,4 @@
-"""The training loop: stages one after another, resumable at any step, on one device or two CPU
-processes.
-"""
+"""The training loop: stages one after another, resumable at any step, in one or two processes."""
 
 from __future__ import annotations
 
@@ -26,6 +24,7 @@ from psd_lab.training.objectives import (
     next_token_loss,
 )
 from psd_lab.training.optimizers import Optimizers
+from psd_lab.training.places import check_room
 from psd_lab.training.recipe import Recipe, Stage
 from psd_lab.training.states import draw_one_block, draw_state
 from psd_lab.training.transplant import transplant
@@ -37,8 +36,10 @@ LOG_EVERY = 20
 
 @dataclass
 class Place:
-    """Where a run stands: stage, step within it, seconds and tokens spent in it, chunk of data and
-    batch within it.
+    """Where a run stands.
+
+    `step`, `seconds` and `batch` count within the stage or the chunk; `total` and `tokens` over the
+    whole run.
     """
 
     stage: int = 0
@@ -51,11 +52,11 @@ class Place:
 
 
 class Trainer:
-    """Trains `recipe` in `folder`; `rank` of `ranks` processes take turns at the rows of every
-    batch.
+    """Train `recipe` in `folder`; `ranks` processes share the rows of every batch.
 
-    Raises UserError when the loss is no longer a finite number; the last checkpoint then stays as
-    it is.
+    Raises:
+        UserError: The state in the folder does not fit, the disk has no room for a state, or the
+            loss is no longer a finite number; the last state then stays as it is.
     """
 
     def __init__(
@@ -83,6 +84,10 @@ class Trainer:
             transplant(recipe.start, self.model, recipe.tasks)
         if compiled:
             self.model.model.compile(dynamic=True)
+        if rank == 0:
+            # Two states of weights and moments in float32 at once, and the checkpoint in bfloat16.
+            size = sum(weight.numel() for weight in self.model.parameters())
+            check_room(folder, size * (2 * 3 * 4 + 2))
         self.optimizers = Optimizers(self.model)
         self.place, self._clock, self._saved = Place(), time.monotonic(), time.monotonic()
         self.batches = Batches(
@@ -101,7 +106,7 @@ class Trainer:
             self.log = Log(folder, self.place.total)
 
     def run(self) -> None:
-        """Trains every stage to its end, saving every `save_seconds` seconds and after each stage."""
+        """Train every stage to its end; save every `save_seconds` seconds and after each stage."""
         self._saved = self._clock = time.monotonic()
         while self.place.stage < len(self.recipe.stages):
             stage = self.recipe.stages[self.place.stage]
@@ -115,8 +120,9 @@ class Trainer:
             self._save()
 
     def _percents(self, stage: Stage) -> Iterator[int]:
-        """Trains the stage to its end; yields every percent of it that is done, those done earlier
-        included.
+        """Train to the end of the stage and yield once for each percent of it.
+
+        The percents that were done before a resume are among them.
         """
         shown = 0
         while True:
@@ -130,13 +136,13 @@ class Trainer:
                 self._save()
 
     def progress(self, stage: Stage) -> float:
-        """How much of the stage is done, 0 to 1, by steps or by time, whichever is further."""
+        """Return the share of the stage that is done, by steps or by time, whichever is more."""
         return min(
             1.0, max(self.place.step / stage.steps, self.place.seconds / (60.0 * stage.minutes))
         )
 
     def step(self, stage: Stage) -> float:
-        """One optimizer step; returns the loss of the whole batch."""
+        """Make one optimizer step and return the loss of the whole batch."""
         progress = self.progress(stage)
         batch = self._next_batch(stage)
         block, loss = self._loss(stage, progress, batch)

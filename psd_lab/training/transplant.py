@@ -1,6 +1,4 @@
-"""Starting from another embedded model: its weights, adapted to a network that may be smaller or
-lack its query and key norms.
-"""
+"""Start from another embedded model, adapted to a network that is smaller or lacks norms."""
 
 from __future__ import annotations
 
@@ -21,15 +19,17 @@ SAMPLE = 64
 
 
 def transplant(start: str, target: PreTrainedModel, names: Sequence[str]) -> None:
-    """Copies the weights of embedded model `start` into `target`, in place.
+    """Copy the weights of embedded model `start` into `target`, in place.
 
     Qwen3 normalises every query and key head to unit mean square before scaling it; Llama and Qwen2
     do not. For these, the norm is replaced by its average: the rows of the projections are divided
     by the head's mean root mean square over `SAMPLE` training examples of each of the tasks `names`
     and multiplied by the norm's scale. That is an approximation, which the training that follows
     repairs. Biases that `start` lacks begin at 0. A target with fewer layers or narrower
-    feed-forward layers gets a part of the weights (see `pruned`). Raises UserError when other sizes
-    differ.
+    feed-forward layers gets a part of the weights (see `pruned`).
+
+    Raises:
+        UserError: Other sizes differ.
     """
     source = psd_lib.load(start, device="cpu")
     weights = {
@@ -59,13 +59,12 @@ def transplant(start: str, target: PreTrainedModel, names: Sequence[str]) -> Non
 
 
 def head_norm(name: str) -> bool:
-    """Whether a weight is the scale of the queries' or keys' norm."""
+    """Say whether a weight is the scale of the queries' or keys' norm."""
     return name.endswith(("q_norm.weight", "k_norm.weight"))
 
 
 def pruned(weights: dict[str, Tensor], layers: int, ffn: int) -> dict[str, Tensor]:
-    """The weights of a network with fewer `layers` and fewer hidden units `ffn` in each
-    feed-forward layer.
+    """Return the weights of a network with fewer layers and narrower feed-forward layers.
 
     Layers are kept at even distances, the first and the last among them (of 6, 3: the first, third
     and last); of the hidden units those with the largest product of the norms of their gate, up and
@@ -104,8 +103,9 @@ def pruned(weights: dict[str, Tensor], layers: int, ffn: int) -> dict[str, Tenso
 
 @torch.inference_mode()
 def head_sizes(model: Model, names: Sequence[str]) -> dict[str, Tensor]:
-    """Mean root mean square [H] of every head's queries and keys before their norm, by the
-    projection's name.
+    """Return the mean root mean square [H] of every head's queries and keys before their norm.
+
+    The keys are the names of the projections.
     """
     network = model.denoiser.network
     drawn = [
@@ -120,7 +120,7 @@ def head_sizes(model: Model, names: Sequence[str]) -> dict[str, Tensor]:
 
 @contextmanager
 def recorded(network: PreTrainedModel) -> Iterator[dict[str, list[Tensor]]]:
-    """Notes the size of queries and keys of every call while the context is open."""
+    """Record the size of queries and keys of every call while the context is open."""
     sizes: dict[str, list[Tensor]] = {}
     hooks = []
     for name, module in network.named_modules():

@@ -26,8 +26,6 @@ TOO_LONG = {
     "psd_lab/report/paradigms.py: _answers",
     "psd_lab/report/rules.py",
     "psd_lab/report/tables.py",
-    "psd_lab/training/card.py",
-    "psd_lab/training/card.py: card",
     "psd_lib/decoding/presets.py",
     "psd_lib/generation.py",
 }

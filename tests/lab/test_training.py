@@ -215,16 +215,17 @@ def test_loss_that_is_not_finite_leaves_the_last_checkpoint(tmp_path, tokenizer,
 
 def test_a_failure_in_one_of_two_processes_is_one_sentence(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setitem(RECIPES, "micro", MICRO)
-    save_tokenizer(tokenizer, MICRO, tmp_path / "tokenizer")
-    trained(tmp_path, tokenizer, 1)
-    state = load_state(tmp_path)
+    work = tmp_path / "work"
+    trained(work, tokenizer, 1)
+    save_tokenizer(tokenizer, MICRO, work / "tokenizer")
+    state = load_state(work)
     state["model"]["lm_head.weight"].fill_(float("nan"))
-    torch.save(state, tmp_path / "state.pt")
+    torch.save(state, work / "state.pt")
     with pytest.raises(UserError, match=r"no longer finite at step 2.*resume.$"):
         train(
             "micro",
             tmp_path / "out",
-            work=tmp_path,
+            work=work,
             ranks=2,
             device="cpu",
             compiled=False,
@@ -253,12 +254,12 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, tokenizer):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:
-        with pytest.raises(UserError, match=r"cannot be written.*before it is intact"):
+        with pytest.raises(UserError, match=r"state.pt cannot be written.*what was there stays"):
             trainer._save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (tmp_path / "state.pt").read_bytes() == before
-    assert not (tmp_path / "state.pt.partial").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"state.pt", "log.jsonl"}
 
 
 def test_a_cut_off_checkpoint_is_refused_in_one_sentence(tmp_path, tokenizer):
@@ -327,8 +328,8 @@ def test_card_shows_what_was_measured(tmp_path, tokenizer):
     work = tmp_path / "work"
     trained(work, tokenizer, 8, recipe)
     save_tokenizer(tokenizer, recipe, work / "tokenizer")
-    out = export(recipe, work, tmp_path / "out")
-    text = write_card(recipe, "micro", work, out, limit=2).read_text()
+    out = export(recipe, "micro", work, tmp_path / "out")
+    text = write_card(out, limit=2).read_text()
     record = json.loads((out / "training.json").read_text())
     for figure in re.findall(r"!\[.*\]\((.*)\)", text):
         assert (out / figure).read_text().startswith("<?xml")
