@@ -1,6 +1,4 @@
-"""Calibration of draft graphs (Spiffy): recorded trajectories in, a graph file with its provenance
-out.
-"""
+"""Calibration of draft graphs (Spiffy): from recorded trajectories to a graph file."""
 
 from psd_lab.calibration.calibrate import calibrate
 from psd_lib.decoding.graph_files import Calibration, load, names, save

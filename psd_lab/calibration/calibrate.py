@@ -1,12 +1,12 @@
-"""Calibrate a draft graph: decode validation items with the bare policy and count where it went, in
-ranks.
-"""
+"""Calibrate a draft graph: decode with the bare policy and count where it went, in ranks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psd_lab.caches import exact_cache
@@ -20,7 +20,9 @@ from psd_lib.decoding.graph_files import Calibration
 from psd_lib.errors import UserError
 
 if TYPE_CHECKING:
+    from psd_lab.calibration.trajectories import BoundWitness
     from psd_lab.tasks.base import Example, Task
+    from psd_lib.decoding.graphs import Formula
     from psd_lib.models import Model
 
 SPLIT = "validation"
@@ -40,81 +42,127 @@ def calibrate(
     progress: bool = False,
     **options: Any,
 ) -> Calibration:
-    """Find the draft graph of a model and a policy from `items` validation items, spread evenly
-    over the tasks.
+    """Find the draft graph of a model and a policy (Spiffy, arXiv 2509.18085).
 
     Each state of the bare policy is a root: the states up to `horizon` steps later in its block are
-    formulas over its own ranks, with tokens among its `vocabulary` best. The `nodes` best by
-    degree-1 accumulation are kept (Spiffy, arXiv 2509.18085). `policy` and `options` (k, threshold,
-    block_length, gen_length, cache, ...) are those of `psd_lib.generate`; the default is greedy,
-    and the fastest cache that changes no decision. The graph is called `name`, or else after the
-    model and the policy. Items always come from the validation split, which no result is measured
-    on. Raises UserError when a task has too few of them or when nothing was recorded.
-    """
-    import psd_lib
+    formulas over its own ranks. The best by degree-1 accumulation are kept. Items come from the
+    validation split, which no result is measured on.
 
-    for label, value in (
-        ("items", items),
-        ("nodes", nodes),
-        ("horizon", horizon),
-        ("vocabulary", vocabulary),
-    ):
-        at_least(label, value, 1)
-    tasks = list(task) if isinstance(task, Sequence) else [task]
+    Args:
+        items: Number of items, spread evenly over the tasks.
+        name: Name of the graph; <model>-<policy> if None.
+        nodes: Number of states that the graph keeps.
+        horizon: Number of steps that are looked ahead.
+        vocabulary: Tokens of a formula are among this number of best ones at their position.
+        policy: "greedy" or a policy of `psd_lib.generate`, which also takes `options` (k,
+            threshold, block_length, gen_length, cache, ...). The cache is the fastest one that
+            changes no decision unless given.
+        progress: Whether to show how far the decoding is.
+
+    Raises:
+        UserError: An argument is refused, a task has too few items, or nothing was recorded.
+    """
+    _check_numbers(items=items, nodes=nodes, horizon=horizon, vocabulary=vocabulary)
+    name = _name(name, f"{Path(model.name).name}-{policy}")
+    examples = _examples(list(task) if isinstance(task, Sequence) else [task], items)
     given = {"policy": "top_k", "k": 1} if policy == GREEDY else {"policy": policy}
     options = {"cache": exact_cache(model.family), **given, **options}
-    counts, used, settings = Counts(), {}, []
-    for number, one in enumerate(tasks):
-        examples = _examples(one, items // len(tasks) + (number < items % len(tasks)))
-        config = DecodeConfig.make("psd", depth=0, **{"gen_length": one.gen_length, **options})
-        witness = Witness(vocabulary)
-        config = replace(config.bare, builder=witness)
-        psd_lib.generate(
-            model,
-            [example.prompt for example in examples],
-            config=config,
-            progress=partial(show_progress, label=one.name) if progress else False,
-        )
-        for batch in witness.seen:
+    configs = {
+        one: DecodeConfig.make("psd", depth=0, **{"gen_length": one.gen_length, **options})
+        for one in examples
+    }
+    counts = Counts()
+    for one, config in configs.items():
+        prompts = [example.prompt for example in examples[one]]
+        show = partial(show_progress, label=one.name) if progress else False
+        for batch in _recorded(model, prompts, config, vocabulary, show):
             counts.add(batch.walks(horizon))
-        used[one.name] = {
-            "data_hash": one.data_hash(SPLIT),
-            "items": [example.id for example in examples],
-        }
-        settings.append(config)
+    formulas = _best(counts, nodes)
+    about = _provenance(model, examples, configs) | {"horizon": horizon, "vocabulary": vocabulary}
+    return Calibration(
+        name,
+        next(iter(configs.values())).block_length or model.block_length,
+        formulas,
+        tuple(counts.reached[formula] for formula in formulas),
+        counts.states,
+        about | {"code": collect()},
+    )
+
+
+def _check_numbers(**numbers: Any) -> None:
+    for label, value in numbers.items():
+        at_least(label, value, 1)
+
+
+def _best(counts: Counts, nodes: int) -> tuple[Formula, ...]:
     formulas = counts.best(nodes)
     if not formulas:
         raise UserError(
             "no policy step followed another one in the same block, so there is nothing to"
             " calibrate; use longer blocks."
         )
-    block_length = settings[0].block_length or model.block_length
-    about = {
+    return tuple(formulas)
+
+
+def _name(name: str | None, default: str) -> str:
+    if name is None:
+        return default
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.@-]*", name):
+        raise UserError(
+            f"name must be a file's name of letters, digits, '.', '@', '_' and '-', not {name!r}."
+        )
+    return name
+
+
+def _examples(tasks: Sequence[Task], items: int) -> dict[Task, list[Example]]:
+    """Spread the items over the tasks; every refusal comes before anything is decoded."""
+    names = [getattr(task, "name", None) for task in tasks]
+    if not tasks or None in names or len(set(names)) < len(names):
+        raise UserError(
+            "task must be a task or a list of different ones, as from psd_lab.tasks.get, not"
+            f" {[name or task for name, task in zip(names, tasks, strict=True)]!r}."
+        )
+    if items < len(tasks):
+        raise UserError(f"items must be at least {len(tasks)}, one for each task, not {items}.")
+    found = {}
+    for number, task in enumerate(tasks):
+        share = items // len(tasks) + (number < items % len(tasks))
+        found[task] = task.load(SPLIT, share)
+        if len(found[task]) < share:
+            raise UserError(
+                f"task {task.name!r} has {len(found[task])} {SPLIT} items, calibration asks for"
+                f" {share}; ask for fewer."
+            )
+    return found
+
+
+def _recorded(
+    model: Model, prompts: list[str], config: DecodeConfig, vocabulary: int, progress: Any
+) -> list[BoundWitness]:
+    """Decode with the bare policy and return what was recorded of every batch."""
+    import psd_lib
+
+    witness = Witness(vocabulary)
+    bare = replace(config.bare, builder=witness)
+    psd_lib.generate(model, prompts, config=bare, progress=progress)
+    return witness.seen
+
+
+def _provenance(
+    model: Model, examples: dict[Task, list[Example]], configs: dict[Task, DecodeConfig]
+) -> dict[str, Any]:
+    """Describe the model, the items and the decoding that a graph comes from."""
+    return {
         "model": model.name,
         "fingerprint": model.fingerprint,
         "split": SPLIT,
-        "tasks": used,
-        "policy": settings[0].bare.to_dict()["policy"],
-        "gen_length": {t.name: c.gen_length for t, c in zip(tasks, settings)},
-        "horizon": horizon,
-        "vocabulary": vocabulary,
-        "code": collect(),
+        "tasks": {
+            task.name: {
+                "data_hash": task.data_hash(SPLIT),
+                "items": [example.id for example in chosen],
+            }
+            for task, chosen in examples.items()
+        },
+        "policy": next(iter(configs.values())).bare.to_dict()["policy"],
+        "gen_length": {task.name: config.gen_length for task, config in configs.items()},
     }
-    return Calibration(
-        name or f"{model.name}-{policy}",
-        block_length,
-        tuple(formulas),
-        tuple(counts.reached[f] for f in formulas),
-        counts.states,
-        about,
-    )
-
-
-def _examples(task: Task, items: int) -> list[Example]:
-    examples = task.load(SPLIT, items) if items else []
-    if len(examples) < items:
-        raise UserError(
-            f"task {task.name!r} has {len(examples)} {SPLIT} items, calibration asks for {items};"
-            " ask for fewer."
-        )
-    return examples

@@ -11,8 +11,9 @@ from psd_lib.decoding.graphs import Formula
 
 @dataclass
 class Counts:
-    """How often each formula was reached, and which formulas stood one policy step before it (the
-    empty one included).
+    """How often each formula was reached, and which ones stood one policy step before it.
+
+    The empty formula, the state itself, is among the latter.
     """
 
     states: int = 0
@@ -23,15 +24,16 @@ class Counts:
         """Take in the walks of a batch: `walk[h]` is where the policy stood h + 1 steps later."""
         for walk in walks:
             self.states += 1
-            for parent, child in zip([(), *walk], walk):
+            for parent, child in zip([(), *walk], walk, strict=False):
                 if child:
                     self.reached[child] += 1
                     if parent is not None:
                         self.parents[child].add(parent)
 
     def best(self, count: int) -> list[Formula]:
-        """At most `count` formulas by degree-1 accumulation (Spiffy): own count plus the counts of
-        the direct parents.
+        """Return at most `count` formulas by degree-1 accumulation (Spiffy), the best first.
+
+        A formula's value is its own count plus the counts of its direct parents.
 
         Formulas are taken one by one, the best first, among those with a direct parent already
         taken (the certain state is), so every prefix of the result is connected: the first D are

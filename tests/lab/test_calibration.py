@@ -117,7 +117,7 @@ def test_invariant_22_pruning_keeps_a_subset_and_never_changes_output(spec, poli
     bare = run(model, prompts, settings.bare)
     for keep in (None, 3, 1):
         pruned = run(model, prompts, replace(settings, builder=Calibrated(SMALL, 6, keep)))
-        for one, other in zip(bare, pruned):
+        for one, other in zip(bare, pruned, strict=True):
             assert one.tokens == other.tokens and (one.trace.step == other.trace.step).all()
             assert other.nfe <= one.nfe
             assert all(entry["drafted"] <= (keep or 6) for entry in other.trace.iterations)
@@ -172,7 +172,7 @@ def test_calibration_counts_what_the_policy_did(toy):
     states = 0
     for sequence in psd_lib.generate(model, prompts, "greedy", gen_length=16, record_scores=True):
         trace = sequence.trace
-        for entry, iteration in zip(trace.scores, trace.iterations):
+        for entry, iteration in zip(trace.scores, trace.iterations, strict=True):
             left = [
                 k for k, p in enumerate(entry["positions"]) if trace.step[p] != entry["iteration"]
             ]
@@ -190,7 +190,7 @@ def test_calibration_counts_what_the_policy_did(toy):
             expected["best"] += (
                 entry["positions"][best] == came and entry["token"][best] == trace.tokens[came]
             )
-    counts = dict(zip(found.formulas, found.counts))
+    counts = dict(zip(found.formulas, found.counts, strict=True))
     assert counts[((0, 0),)] == expected["best"] > 0
     assert sum(n for formula, n in counts.items() if len(formula) == 1) <= expected["all"]
     assert found.states == states
@@ -232,14 +232,14 @@ def test_a_graph_for_another_block_length_is_refused():
 
 def test_impossible_graphs_are_refused(tmp_path, toy):
     with pytest.raises(UserError, match="need a graph, graph=NAME; there are: "):
-        Calibrated().measured
+        _ = Calibrated().measured
     with pytest.raises(UserError, match="unknown graph 'none-such'; there are: "):
-        Calibrated("none-such").measured
+        _ = Calibrated("none-such").measured
     (tmp_path / "torn.json").write_text('{"format": 1, "name": "torn"}')
     with pytest.raises(UserError, match="is no graph file"):
         load("torn", tmp_path)
     with pytest.raises(UserError, match="'literal' has 6 nodes, depth 7 asks for more"):
-        Calibrated(SMALL, 7).formulas
+        _ = Calibrated(SMALL, 7).formulas
     with pytest.raises(UserError, match="keep must be a whole number of at least 1"):
         Calibrated(SMALL, 3, 0)
     with pytest.raises(UserError, match="has 6 validation items, calibration asks for 7"):
@@ -255,3 +255,41 @@ def test_a_config_names_the_graph_by_its_content():
         "depth": 3,
         "keep": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"items": 0}, "items must be a whole number of at least 1"),
+        ({"items": 2.5}, "items must be a whole number of at least 1"),
+        ({"nodes": 0}, "nodes must be a whole number of at least 1"),
+        ({"horizon": "4"}, "horizon must be a whole number of at least 1"),
+        ({"vocabulary": True}, "vocabulary must be a whole number of at least 1"),
+        ({"name": "../graph"}, "name must be a file's name of letters, digits"),
+        ({"name": ""}, "name must be a file's name of letters, digits"),
+        ({"name": 7}, "name must be a file's name of letters, digits"),
+        ({"task": []}, "task must be a task or a list of different ones"),
+        ({"task": "toy"}, "task must be a task or a list of different ones"),
+        ({"task": None}, "task must be a task or a list of different ones"),
+        ({"policy": "none-such"}, "none-such"),
+        ({"speed": 9}, "speed"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(toy, monkeypatch, options, sentence):
+    monkeypatch.setattr(psd_lib, "generate", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(UserError, match=sentence):
+        calibrate(make_model(0), **({"task": toy, "items": 4} | options))
+
+
+def test_tasks_are_checked_before_any_of_them_is_decoded(toy, monkeypatch):
+    monkeypatch.setattr(psd_lib, "generate", lambda *_, **__: pytest.fail("decoded"))
+    small = replace(toy, name="small")
+    (paths.TASKS / "small").mkdir()
+    line = (paths.TASKS / "toy" / "validation.jsonl").read_text().splitlines()[0]
+    (paths.TASKS / "small" / "validation.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match="'small' has 1 validation items, calibration asks for 2"):
+        calibrate(make_model(0), [toy, small], 4)
+    with pytest.raises(UserError, match=r"different ones, .* not \['toy', 'toy'\]"):
+        calibrate(make_model(0), [toy, toy], 4)
+    with pytest.raises(UserError, match="items must be at least 2, one for each task, not 1"):
+        calibrate(make_model(0), [toy, small], 1)
