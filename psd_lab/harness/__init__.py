@@ -1,5 +1,6 @@
-"""The model plug-in for lm-evaluation-harness (extra `lm-eval`): its generate_until tasks with any
-decoder of this package.
+"""The model plug-in for lm-evaluation-harness (extra `lm-eval`).
+
+It runs the harness's generate_until tasks with any decoder of this package.
 
     python -m psd_lab.harness run --model psd --tasks gsm8k --output_path out --use_cache out/cache
     \\

@@ -1,6 +1,4 @@
-"""`python -m psd_lab.harness ...`: the command of lm-evaluation-harness with the model `psd`
-registered.
-"""
+"""`python -m psd_lab.harness ...`: lm-evaluation-harness's command with the model `psd`."""
 
 from __future__ import annotations
 
@@ -14,8 +12,9 @@ from psd_lib.errors import UserError
 
 
 def traces_beside(arguments: Sequence[str]) -> str | None:
-    """Where traces go unless model_args say otherwise: beside what `--output_path` names; None
-    where nothing is kept.
+    """Return where traces go unless model_args give another place.
+
+    They lie beside what `--output_path` names; None where nothing is kept.
     """
     for at, word in enumerate(arguments):
         name, equals, value = word.partition("=")

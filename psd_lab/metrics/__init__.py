@@ -14,14 +14,18 @@ _FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Lists the metrics."""
+    """List the metrics."""
     return sorted(
         path.parent.name for path in _FOLDER.glob("*/*.py") if path.stem == path.parent.name
     )
 
 
 def path(name: str) -> str:
-    """Decides which folder `evaluate.load` is to be given; UserError on an unknown metric."""
+    """Return the folder that `evaluate.load` takes for a metric.
+
+    Raises:
+        UserError: The metric is unknown.
+    """
     if name not in names():
         raise UserError(f"Unknown metric {name!r}: use one of {', '.join(names())}.")
     return str(_FOLDER / name)

@@ -9,11 +9,11 @@ from psd_lab.tasks.base import Score
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Any]:
-    """Reports accuracy over judged items (None without any), `n`, `judged`, and `correct` per item
-    (None where the judge failed).
+    """Report what was right of what could be judged.
 
-    Extractors side by side, where there are several, each get an accuracy of their own in
-    `by_extractor`.
+    Returns `accuracy` over judged items (None without any), `n`, `judged`, and `correct` per item
+    (None where the judge failed). Where there are several extractors, each gets an accuracy of its
+    own in `by_extractor`.
     """
     decided = [score.correct for score in scores if score.correct is not None]
     tables = [
@@ -21,14 +21,14 @@ def summarise(scores: Sequence[Score]) -> dict[str, Any]:
         for score in scores
         if score.details and "verdicts" in score.details
     ]
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "accuracy": sum(decided) / len(decided) if decided else None,
         "n": len(scores),
         "judged": len(decided),
         "correct": [score.correct for score in scores],
     }
     if tables:
-        found["by_extractor"] = {
+        report["by_extractor"] = {
             name: sum(table[name] for table in tables) / len(tables) for name in tables[0]
         }
-    return found
+    return report

@@ -1,16 +1,16 @@
-"""What a task is: examples, scores, and the small interface every benchmark offers."""
+"""What a task is: items, scores, and the small interface that every benchmark offers."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from psd_lab.tasks.items import Example, check_count, check_pairs, read
 from psd_lab.tasks.splits import SPLITS, split_of
 from psd_lib.errors import UserError
 
@@ -20,18 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Example:
-    """One item: the model sees `prompt` and has to produce `reference` followed by EOS."""
-
-    id: str
-    prompt: str
-    reference: str
-    meta: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Draft:
-    """A generated item before it has an id; `pattern` decides its split (see `splits.split_of`)."""
+    """A generated item before it has an id; `pattern` decides its split (`splits.split_of`)."""
 
     prompt: str
     reference: str
@@ -60,8 +50,13 @@ class Score:
 class Task:
     """A benchmark: fixed sets on disk, a way to score, and (for generated tasks) an endless stream.
 
-    `gen_length` is the default number of tokens to generate. `draw` makes one random item and is
-    None for a benchmark that exists only as files; `judge` scores one completion.
+    Attributes:
+        name: Its name.
+        description: One line about it.
+        gen_length: The default number of tokens to generate.
+        judge: Scores one completion.
+        draw: Makes one random item; None for a benchmark that exists only as files.
+        needs: What `judge` needs in the `meta` of an item: entry -> one of `items.KINDS`.
     """
 
     name: str
@@ -69,6 +64,7 @@ class Task:
     gen_length: int
     judge: Callable[[str, Example], Score]
     draw: Callable[[random.Random], Draft] | None = None
+    needs: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def version(self) -> str | None:
@@ -94,7 +90,11 @@ class Task:
         return None
 
     def path(self, split: str) -> Path:
-        """Decides where the fixed set of a split lies; UserError on an unknown split."""
+        """Return where the fixed set of a split lies.
+
+        Raises:
+            UserError: The split is unknown.
+        """
         from psd_lab.paths import TASKS, find
 
         if split not in SPLITS:
@@ -104,38 +104,31 @@ class Task:
         return find(TASKS, f"{self.name}/{split}.jsonl")
 
     def load(self, split: str = "test", limit: int | None = None) -> list[Example]:
-        """Reads the first `limit` items of a fixed set (files are already shuffled).
+        """Read the first `limit` items of a fixed set (files are already shuffled).
 
-        Raises UserError when the split is unknown, the file is missing, or a line is not an item.
+        Raises:
+            UserError: The split is unknown, or the file is missing or holds something else.
         """
-        if limit is not None and limit < 1:
-            raise UserError(f"limit must be at least 1 or None, not {limit}.")
-        path = self.path(split)
-        if not path.is_file():
-            raise UserError(f"{path} does not exist: run `psd tasks {self.name}` to write it.")
-        examples: list[Example] = []
-        try:
-            with path.open(encoding="utf-8") as lines:
-                for number, line in enumerate(lines, 1):
-                    if limit is not None and len(examples) == limit:
-                        break
-                    examples.append(_parse(line, path, number))
-        except UnicodeDecodeError:
-            raise UserError(f"{path} is not a text in UTF-8: restore it.") from None
-        check_ids((example.id for example in examples), str(path))
-        return examples
+        check_count("limit", limit, optional=True)
+        return read(self._file(split), self.needs, limit)
 
     def data_hash(self, split: str = "test") -> str:
-        """Names the exact content of a fixed set: first 12 hex digits of the file's sha256."""
+        """Name the exact content of a fixed set: first 12 hex digits of the file's sha256."""
+        return hashlib.sha256(self._file(split).read_bytes()).hexdigest()[:12]
+
+    def _file(self, split: str) -> Path:
         path = self.path(split)
         if not path.is_file():
             raise UserError(f"{path} does not exist: run `psd tasks {self.name}` to write it.")
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        return path
 
     def stream(self, seed: int, split: str = "train") -> Iterator[Example]:
-        """Generates an endless, seeded sequence of items whose patterns belong to `split`.
+        """Generate an endless, seeded sequence of items whose patterns belong to `split`.
 
         The same seed and split give the same sequence on every machine. Prompts may repeat.
+
+        Raises:
+            UserError: The split is unknown, or the task has fixed sets only.
         """
         if split not in SPLITS:
             raise UserError(
@@ -161,51 +154,20 @@ class Task:
             count += 1
 
     def prompts(self, examples: Sequence[Example], model: Model) -> list[str]:
-        """What a model is given for these items: their prompts as they are."""
+        """Return what a model is given for these items: their prompts as they are."""
         return [example.prompt for example in examples]
 
     def score(self, completion: str, example: Example) -> Score:
-        """Judges one completion (decoded text before the first EOS)."""
-        return self.judge(completion, example)
+        """Judge one completion (decoded text before the first EOS)."""
+        return self.score_many([(completion, example)], workers=1)[0]
 
     def score_many(self, pairs: Iterable[tuple[str, Example]], workers: int = 2) -> list[Score]:
-        """Judges (completion, example) pairs with `workers` threads; results keep the order of the
-        pairs.
+        """Judge (completion, example) pairs with `workers` threads, in the order of the pairs.
+
+        Raises:
+            UserError: Something is not a pair, or an item lacks what the judge needs.
         """
-        if workers < 1:
-            raise UserError(f"workers must be at least 1, not {workers}.")
+        check_count("workers", workers)
+        checked = check_pairs(pairs, self.needs)
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda pair: self.score(*pair), pairs))
-
-
-def as_line(example: Example) -> str:
-    """Writes an item as the one JSON line that `Task.load` reads."""
-    return json.dumps(asdict(example), ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def check_ids(ids: Iterable[str], owner: str) -> None:
-    """Refuse ids that are not unique, because rows are found by them. Raises UserError."""
-    seen: set[str] = set()
-    for one in ids:
-        if one in seen:
-            raise UserError(f"{owner} has the id {one!r} twice: every item needs an id of its own.")
-        seen.add(one)
-
-
-def _parse(line: str, path: Path, number: int) -> Example:
-    try:
-        example = Example(**json.loads(line))
-    except (ValueError, TypeError, RecursionError):
-        example = None
-    if (
-        example is None
-        or not isinstance(example.meta, dict)
-        or not all(
-            isinstance(text, str) for text in (example.id, example.prompt, example.reference)
-        )
-    ):
-        raise UserError(
-            f"{path} line {number} is not an item: a JSON object with the texts id, prompt and"
-            " reference and the object meta is expected."
-        )
-    return example
+            return list(pool.map(lambda pair: self.judge(*pair), checked))

@@ -7,6 +7,7 @@ from psd_lab.tasks.base import Example, Score
 
 # Embedded functions are a few lines long.
 LIMITS = Limits(cpu=2, wall=10.0, memory=512 * 1024**2)
+NEEDS = {"tests": "a list of at least one text"}
 _RAISING = ("candidate_raised", "test_raised", "load_error", "sandbox_denied")
 
 

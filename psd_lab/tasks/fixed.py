@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from psd_lab import paths
-from psd_lab.tasks.base import Example, Task, as_line
+from psd_lab.tasks.base import Task
+from psd_lab.tasks.items import Example, as_line
 
 SEED = 0
 SIZES = {"train": 30_000, "validation": 200, "test": 600}

@@ -54,4 +54,5 @@ TASK = Task(
     128,
     judge,
     draw,
+    {"answer": "a number written as text"},
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from psd_lab.tasks.base import Draft, Task
 from psd_lab.tasks.compositions import Composition, draw_program
-from psd_lab.tasks.execution import judge_body
+from psd_lab.tasks.execution import NEEDS, judge_body
 
 
 def _ask(
@@ -38,4 +38,5 @@ TASK = Task(
     96,
     judge_body,
     draw,
+    NEEDS,
 )

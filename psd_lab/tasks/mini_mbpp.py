@@ -9,7 +9,7 @@ from typing import Any
 
 from psd_lab.tasks.base import Draft, Task
 from psd_lab.tasks.compositions import Composition, draw_program
-from psd_lab.tasks.execution import judge_function
+from psd_lab.tasks.execution import NEEDS, judge_function
 
 SUBJECTS = {"xs": "a list of numbers", "s": "a text", "n": "a number"}
 VISIBLE = 2
@@ -46,4 +46,5 @@ TASK = Task(
     112,
     judge_function,
     draw,
+    NEEDS,
 )

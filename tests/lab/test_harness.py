@@ -2,13 +2,15 @@
 
 import importlib.util
 import json
+from pathlib import Path
 from types import SimpleNamespace
+from zlib import crc32
 
 import pytest
 
 import psd_lib
 from psd_lab.harness.__main__ import traces_beside
-from psd_lab.harness.answers import Answers, cut
+from psd_lab.harness.answers import Answers, cut, has_repeats, noises
 from psd_lib.errors import UserError
 
 UNTIL = {"until": ["w9"], "do_sample": False, "temperature": 0.0, "max_gen_toks": 8}
@@ -51,6 +53,24 @@ def test_completions_are_those_of_generate_cut_at_the_stop_strings(tiny_model, t
         assert lengths == {16 if line["doc_id"] == 1 else 8}
 
 
+def test_each_repeat_of_a_request_has_noise_of_its_own(tiny_model):
+    """maj@k and pass@k would collapse to one sample otherwise."""
+    answers = Answers(tiny_model, "top_k", {"temperature": 1.5, "gen_length": 8}, batch_size=3)
+    one, other = request("w3 w4", 0, until=[]), request("w7", 1, until=[])
+    texts = answers.answer([one] * 4 + [other] * 2, lambda *_: None)
+    assert len(set(texts[:4])) == 4 and texts[4] != texts[5]
+    assert answers.answer([other, one, one], lambda *_: None) == [texts[4], *texts[:2]]
+    assert answers.answer([one], lambda *_: None) == texts[:1]
+
+
+def test_noise_of_the_first_repeat_is_that_of_its_prompt():
+    first, same_prompt = request("w3"), request("w3", doc=1)
+    index = noises([first, same_prompt, first, first])
+    assert index[0] == index[1] == noises([first])[0] == crc32(b"w3") % (1 << 20)
+    assert len(set(index)) == 3
+    assert has_repeats([first, same_prompt, first]) and not has_repeats([first, same_prompt])
+
+
 def test_an_interrupted_answer_has_kept_what_was_decoded(tiny_model):
     answers, kept = Answers(tiny_model, "greedy", batch_size=1), []
 
@@ -86,6 +106,9 @@ def test_generation_options_of_tasks_become_a_config(tiny_model, asked, options,
         ({"decoder": "spiffi"}, "unknown decoder 'spiffi'"),
         ({"decoder": "greedy", "options": {"depth": 3}}, "decoder 'greedy' has no option 'depth'"),
         ({"bos": True}, "has no BOS token: leave out add_bos_token"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, not 0"),
+        ({"batch_size": "8"}, "batch_size must be a whole number of at least 1, not '8'"),
+        ({"traces": Path("/dev/null/x/traces.jsonl")}, "traces cannot be written to /dev/null/x"),
     ],
 )
 def test_impossible_settings_are_refused_before_anything_is_decoded(
@@ -98,6 +121,25 @@ def test_impossible_settings_are_refused_before_anything_is_decoded(
 def test_sampling_that_no_decoder_has_is_refused(tiny_model):
     with pytest.raises(UserError, match="the decoders have no top_p"):
         Answers(tiny_model, "greedy").answer([request("w3", top_p=0.95)], print)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"max_gen_toks": "many"}, "max_gen_toks of a task must be a whole number, not 'many'"),
+        ({"max_gen_toks": 8.5}, "max_gen_toks of a task must be a whole number, not 8.5"),
+        ({"max_gen_toks": float("inf")}, "max_gen_toks of a task must be a whole number, not inf"),
+        (
+            {"do_sample": True, "temperature": [1]},
+            r"temperature of a task must be a number, not \[1\]",
+        ),
+        ({"until": 5}, "until of a task must be a text or a list of texts, not 5"),
+        ({"until": ["a", None]}, "until of a task must be a text or a list of texts"),
+    ],
+)
+def test_options_of_wrong_types_are_one_sentence(tiny_model, asked, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Answers(tiny_model, "greedy").answer([request("w3", **asked)], lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +202,7 @@ def harness(tmp_path):
         metric="exact_match",
         more="generation_kwargs: {until: [w9], max_gen_toks: 8}",
         decoder="psd",
+        **options,
     ):
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
@@ -179,8 +222,7 @@ def harness(tmp_path):
             device="cuda:0",  # the default of the harness's command, with or without a GPU
             tasks=["words_tiny"],
             task_manager=manager,
-            use_cache=str(tmp_path / "cache"),
-            bootstrap_iters=0,
+            **{"use_cache": str(tmp_path / "cache"), "bootstrap_iters": 0, **options},
         )
 
     return run
@@ -207,3 +249,17 @@ def test_the_harness_runs_a_task_resumes_and_refuses(harness, tmp_path):
         harness(decoder="greedy")
     with pytest.raises(UserError, match="diffusion models have no exact likelihood here"):
         harness(kind="multiple_choice", metric="acc", more="doc_to_choice: [w4, w5]")
+
+
+@needs_harness
+def test_the_harness_samples_each_repeat_anew_and_caches_no_sample(harness):
+    more = "repeats: 4\ngeneration_kwargs: {until: [w9], max_gen_toks: 8, temperature: 1.5%s}"
+    sampled = harness(more=more % ", do_sample: true", decoder="top_k")
+    for sample in sampled["samples"]["words_tiny"]:
+        assert len(set(sample["resps"][0])) > 1
+    with pytest.raises(UserError, match="cache would give all repeats of a request the same"):
+        harness(more=more % "", decoder="top_k")
+    alone = harness(more=more % "", decoder="top_k", use_cache=None)
+    assert [s["resps"] for s in alone["samples"]["words_tiny"]] == [
+        s["resps"] for s in sampled["samples"]["words_tiny"]
+    ]

@@ -9,7 +9,7 @@ import pytest
 from support.benchmark_data import FOLDER, needs_data
 
 from psd_lab import metrics, tasks
-from psd_lab.tasks.base import Example, as_line
+from psd_lab.tasks.items import Example, as_line
 from psd_lib.errors import UserError
 
 evaluate = pytest.importorskip(
@@ -114,18 +114,48 @@ def test_mathematics_names_what_compared(load):
             "Unknown extractor 'loose': use one of strict",
         ),
         ("math_answer", "5", {"headline": "loose"}, "Unknown reader 'loose': use one of boxed"),
-        ("code_tests", "{}", {}, "A reference of code_tests must be a JSON object"),
-        ("code_tests", "5", {}, "A reference of code_tests must be"),
+        ("code_tests", "{}", {}, "reference 1 of code_tests must be a JSON object"),
+        ("code_tests", "5", {}, "reference 1 of code_tests must be"),
         (
             "code_tests",
             "{}",
             {"postprocess": "none"},
             "Unknown post-processing 'none': use one of as-is-1",
         ),
-        ("task_score", "{}", {"task": "mini-gsm"}, "A reference of task_score must be an item"),
+        ("task_score", "{}", {"task": "mini-gsm"}, "reference 1 of task_score is not an item"),
         ("task_score", as_line(Example("a", "b", "c", {})), {"task": "gsm"}, "Unknown task 'gsm'"),
+        (
+            "task_score",
+            as_line(Example("a", "b", "c", {})),
+            {"task": "mini-gsm"},
+            "reference 1 of task_score: answer in meta must be a number written as text",
+        ),
+        (
+            "code_tests",
+            json.dumps({"tests": "assert f()", "imports": ""}),
+            {},
+            "reference 1 of code_tests: tests in meta must be a list of at least one text",
+        ),
+        (
+            "code_tests",
+            json.dumps({"tests": ["assert f()"], "imports": ""}),
+            {"timeout": "long"},
+            "limit cpu must be a positive number of seconds, not 'long'",
+        ),
+        (
+            "code_tests",
+            json.dumps({"tests": ["assert f()"], "imports": ""}),
+            {"packages": ["nowhere_at_all"]},
+            "the package 'nowhere_at_all' is not installed here",
+        ),
+        (
+            "code_tests",
+            json.dumps({"tests": ["assert f()"], "imports": ""}),
+            {"workers": 0},
+            "workers must be a whole number of at least 1, not 0",
+        ),
     ],
-    ids=range(7),
+    ids=range(12),
 )
 def test_bad_requests_say_what_is_accepted(load, name, reference, options, message):
     with pytest.raises(UserError, match=message):

@@ -1,16 +1,19 @@
 """The embedded tasks: literal examples, determinism, separate splits, gold answers, bad input."""
 
 import itertools
+import json
 
 import pytest
 
 from psd_lab import tasks
 from psd_lab.cli import main
 from psd_lab.tasks import Example, fixed
-from psd_lab.tasks.base import Task, as_line
+from psd_lab.tasks.base import Task
+from psd_lab.tasks.items import as_line
 from psd_lib.errors import UserError
 
 NAMES = ["mini-gsm", "mini-humaneval", "mini-mbpp"]
+ITEM = Example("a", "p", "r", {"answer": "5"})
 HELD_OUT = ("validation", "test")
 
 GSM_PROMPT = (
@@ -139,13 +142,31 @@ def test_load_takes_the_first_items():
         (lambda: tasks.get("mini-gsm").stream(0, "dev"), r"Unknown split 'dev'"),
         (
             lambda: tasks.get("mini-gsm").load("test", 0),
-            r"limit must be at least 1 or None, not 0\.",
+            r"limit must be a whole number of at least 1 or None, not 0\.",
         ),
         (
             lambda: tasks.get("mini-gsm").score_many([], workers=0),
-            r"workers must be at least 1, not 0\.",
+            r"workers must be a whole number of at least 1, not 0\.",
         ),
         (lambda: Task("f", "", 8, judge=None).stream(0), r"Task f has fixed sets only"),
+        (
+            lambda: tasks.get("mini-gsm").load("test", 1.5),
+            r"limit must be a whole number of at least 1 or None, not 1\.5\.",
+        ),
+        (lambda: tasks.get("mini-gsm").load("test", True), r"limit must be .*, not True\."),
+        (lambda: tasks.get("mini-gsm").load("test", "3"), r"limit must be .*, not '3'\."),
+        (lambda: tasks.get("mini-gsm").score_many([], "2"), r"workers must be .*, not '2'\."),
+        (lambda: tasks.get("mini-gsm").score_many([3]), r"pair 1 must be a completion"),
+        (lambda: tasks.get("mini-gsm").score(None, ITEM), r"pair 1 must be a completion"),
+        (lambda: tasks.get("mini-gsm").score("4", "4"), r"pair 1 must be a completion"),
+        (
+            lambda: tasks.get("mini-gsm").score("4", Example("x", "p", "r", {})),
+            r"item 'x': answer in meta must be a number written as text, and is missing\.",
+        ),
+        (
+            lambda: tasks.get("mini-mbpp").score("4", Example("x", "p", "r", {"tests": "a"})),
+            r"item 'x': tests in meta must be a list of at least one text, not 'a'\.",
+        ),
     ],
 )
 def test_bad_requests_say_what_is_accepted(call, message):
@@ -162,18 +183,75 @@ def test_missing_file_says_how_to_write_it(tmp_path, monkeypatch):
             call()
 
 
+def line(**changed):
+    item = {"id": "x", "prompt": "p", "reference": "r", "meta": {"answer": "5"}}
+    return json.dumps({**item, **changed})
+
+
 @pytest.mark.parametrize(
-    "line", ['{"id": "x"', '{"id": "x"}', "[]", "", '{"id": 1, "prompt": 2, "reference": 3}']
+    "line",
+    [
+        '{"id": "x"',
+        '{"id": "x"}',
+        "[]",
+        "",
+        "null",
+        '{"id": 1, "prompt": 2, "reference": 3}',
+        line(id=None),
+        line(prompt=["p"]),
+        line(prompt="\ud800"),
+        line(meta=[]),
+        line(extra=1),
+        "[" * 100_000,
+    ],
+    ids=range(12),
 )
 def test_corrupt_line_is_named(tmp_path, monkeypatch, line):
     monkeypatch.setattr("psd_lab.paths.TASKS", tmp_path)
     task = tasks.get("mini-gsm")
     path = task.path("test")
     path.parent.mkdir()
-    path.write_text(as_line(Example("a", "p", "r", {})) + line + "\n")
+    path.write_text(as_line(ITEM) + line + "\n")
     assert task.load("test", 1)[0].id == "a"
     with pytest.raises(UserError, match=r"test.jsonl line 2 is not an item"):
         task.load("test")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"test.jsonl is empty: at least one item is expected"),
+        (b"\xff\xfe{}", r"test.jsonl is not a text in UTF-8"),
+        (line(id="\xfc").encode("latin-1"), None),
+        (json.dumps({"id": "\xfc"}, ensure_ascii=False).encode("latin-1"), "not a text in UTF-8"),
+        (f"{line()}\n{line(prompt='q')}\n".encode(), r"test.jsonl has the id 'x' twice"),
+        (
+            line(meta={"answer": 5}).encode(),
+            r"line 1: answer in meta must be a number written as text, not 5\.",
+        ),
+        (line(meta={"answer": "five"}).encode(), r"line 1: answer in meta must be .*, not 'five'"),
+        (line(meta={}).encode(), r"line 1: answer in meta must be .*, and is missing\."),
+    ],
+    ids=range(8),
+)
+def test_a_file_that_is_not_a_set_of_items_is_one_sentence(tmp_path, monkeypatch, content, message):
+    monkeypatch.setattr("psd_lab.paths.TASKS", tmp_path)
+    task = tasks.get("mini-gsm")
+    path = tmp_path / "mini-gsm" / "test.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    if message is None:
+        assert [item.id for item in task.load("test")] == ["\xfc"]
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        task.load("test")
+    assert str(caught.value).count(". ") == 0
+
+
+def test_embedded_tasks_have_no_protocol():
+    for name in tasks.embedded():
+        task = tasks.get(name)
+        assert (task.version, task.profile, task.protocol, task.block_length) == (None,) * 4
 
 
 def test_the_command_writes_the_sets_it_is_asked_for(tmp_path, monkeypatch, capsys):

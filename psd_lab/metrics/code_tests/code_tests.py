@@ -1,63 +1,65 @@
-"""Programs run with their tests in the sandbox: predictions are completions, references JSON
-objects.
+"""Programs run with their tests in the sandbox.
 
-A reference has the keys prompt, entry_point and test (as HumanEval), or tests (a list of asserts)
-and imports (as MBPP).
+Predictions are completions, references JSON objects with the keys prompt, entry_point and test (as
+HumanEval), or tests (a list of asserts) and imports (as MBPP).
 """
 
 import json
 
-import datasets
 import evaluate
 
+from psd_lab.metrics.inputs import TEXTS, choose
 from psd_lab.metrics.summary import summarise
-from psd_lab.tasks.base import Example
 from psd_lab.tasks.benchmarks import humaneval, mbpp, programs
 from psd_lab.tasks.benchmarks.postprocess import POSTPROCESS
+from psd_lab.tasks.items import Example, check_count, check_meta
 from psd_lib.errors import UserError
 
-_TEXTS = datasets.Features(
-    {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-)
+
+def _benchmark(meta):
+    return humaneval if "test" in meta else mbpp
 
 
 def _tests(example):
-    return (humaneval if "test" in example.meta else mbpp).tests(example)
+    return _benchmark(example.meta).tests(example)
 
 
-def _read(text):
+def _read(text, number):
     try:
         meta = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         meta = None
-    if not isinstance(meta, dict) or not (
-        {"prompt", "entry_point", "test"} <= set(meta) or {"tests", "imports"} <= set(meta)
-    ):
+    if not isinstance(meta, dict) or not ({"test", "tests"} & set(meta)):
         raise UserError(
-            "A reference of code_tests must be a JSON object with prompt, entry_point and test, or"
-            " with tests and imports."
+            f"reference {number} of code_tests must be a JSON object with prompt, entry_point and"
+            " test, or with tests and imports."
         )
-    return Example("", "", "", meta)
+    example = Example("", "", "", meta)
+    check_meta(example, _benchmark(meta).SPEC.needs, f"reference {number} of code_tests")
+    return example
 
 
 class CodeTests(evaluate.Metric):
-    """pass@1 of one completion an item, after the post-processing of that name."""
+    """pass@1 of one completion an item, after the post-processing of that name.
+
+    `packages` are installed packages that programs may import, as in `sandbox.check`.
+    """
 
     def _info(self):
         return evaluate.MetricInfo(
             description=__doc__,
             citation="arXiv 2107.03374",
-            features=_TEXTS,
+            features=TEXTS,
             inputs_description=str(list(POSTPROCESS)),
         )
 
-    def _compute(self, predictions, references, postprocess="as-is-1", timeout=10.0, workers=2):
-        if postprocess not in POSTPROCESS:
-            raise UserError(
-                f"Unknown post-processing {postprocess!r}: use one of {', '.join(POSTPROCESS)}."
-            )
+    def _compute(
+        self, predictions, references, postprocess="as-is-1", timeout=10.0, workers=2, packages=()
+    ):
+        choose("post-processing", postprocess, POSTPROCESS)
+        check_count("workers", workers)
         pairs = [
-            (text, _read(reference))
-            for text, reference in zip(predictions, references, strict=True)
+            (text, _read(line, number))
+            for number, (text, line) in enumerate(zip(predictions, references, strict=True), 1)
         ]
-        return summarise(programs.judge(pairs, postprocess, timeout, workers, _tests))
+        return summarise(programs.judge(pairs, postprocess, timeout, workers, _tests, packages))

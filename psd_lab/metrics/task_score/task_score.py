@@ -1,29 +1,14 @@
-"""Any task of psd_lib: predictions are completions, references items as JSON lines
-(`psd_lab.tasks.base.as_line`).
+"""Any task of psd_lab.
+
+Predictions are completions, references items as JSON lines (`psd_lab.tasks.items.as_line`).
 """
 
-import json
-
-import datasets
 import evaluate
 
 from psd_lab import tasks
+from psd_lab.metrics.inputs import TEXTS
 from psd_lab.metrics.summary import summarise
-from psd_lib.errors import UserError
-
-_TEXTS = datasets.Features(
-    {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-)
-
-
-def _read(text):
-    try:
-        return tasks.Example(**json.loads(text))
-    except (ValueError, TypeError):
-        raise UserError(
-            "A reference of task_score must be an item as JSON: an object with id, prompt,"
-            " reference and meta."
-        ) from None
+from psd_lab.tasks.items import parse
 
 
 class TaskScore(evaluate.Metric):
@@ -31,12 +16,13 @@ class TaskScore(evaluate.Metric):
 
     def _info(self):
         return evaluate.MetricInfo(
-            description=__doc__, citation="", features=_TEXTS, inputs_description=str(tasks.names())
+            description=__doc__, citation="", features=TEXTS, inputs_description=str(tasks.names())
         )
 
     def _compute(self, predictions, references, task, profile=None, workers=2):
+        judging = tasks.get(task, profile)
         pairs = [
-            (text, _read(reference))
-            for text, reference in zip(predictions, references, strict=True)
+            (text, parse(line, judging.needs, f"reference {number} of task_score"))
+            for number, (text, line) in enumerate(zip(predictions, references, strict=True), 1)
         ]
-        return summarise(tasks.get(task, profile).score_many(pairs, workers))
+        return summarise(judging.score_many(pairs, workers))

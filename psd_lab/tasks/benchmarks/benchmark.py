@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psd_lab.tasks.base import Example, Score, Task, as_line, check_ids
+from psd_lab.tasks.base import Score, Task
 from psd_lab.tasks.benchmarks import exemplars, source
 from psd_lab.tasks.benchmarks.protocol import Protocol, find
+from psd_lab.tasks.items import Example, as_line, check_count, check_ids, check_pairs
 from psd_lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,9 +41,17 @@ class Item:
 class Spec:
     """What is particular to one benchmark.
 
-    `item` reads a row (split, number from 0, row); `judge` scores completions that stop strings
-    have already cut, for a protocol, with some workers; `version` names the rules it judges by.
-    `published` is the sha256 (first 12 digits) of each split's rows as published.
+    Attributes:
+        name: Its name.
+        description: One line about it.
+        files: Where its rows are.
+        item: Reads a row (split, number from 0, row).
+        judge: Scores completions that stop strings have already cut, for a protocol, with some
+            workers.
+        version: Names the rules that it judges by.
+        default_profile: The protocol profile that it runs under unless another is given.
+        published: The sha256 (first 12 digits) of each split's rows as published.
+        needs: What `judge` needs in the `meta` of an item: entry -> one of `items.KINDS`.
     """
 
     name: str
@@ -53,6 +62,7 @@ class Spec:
     version: Callable[[], str]
     default_profile: str
     published: Mapping[str, str]
+    needs: Mapping[str, str]
 
 
 def _checked(item: Item) -> Item:
@@ -133,8 +143,7 @@ class Benchmark(Task):
         Raises UserError as `source.read` does, when exemplars are not the frozen ones, and on an
         impossible limit.
         """
-        if limit is not None and limit < 1:
-            raise UserError(f"limit must be at least 1 or None, not {limit}.")
+        check_count("limit", limit, optional=True)
         shots = exemplars.exemplars(self.protocol.exemplars, self._fields)
         texts = [dict(shot) for shot in shots]
         items = [
@@ -176,19 +185,18 @@ class Benchmark(Task):
                 )
         return [bos + example.prompt for example in examples]
 
-    def score(self, completion: str, example: Example) -> Score:
-        """Judges one completion (decoded text before the first EOS)."""
-        return self.score_many([(completion, example)], workers=1)[0]
-
     def score_many(self, pairs: Iterable[Pair], workers: int = 2) -> list[Score]:
-        """Judges (completion, example) pairs; results keep their order. Raises SandboxUnavailable
-        where code cannot be run.
+        """Judge (completion, example) pairs, in the order of the pairs.
+
+        Raises:
+            SandboxUnavailable: Code cannot be run here.
+            UserError: Something is not a pair, or an item lacks what the judge needs.
         """
-        if workers < 1:
-            raise UserError(f"workers must be at least 1, not {workers}.")
+        check_count("workers", workers)
         ends = exemplars.stops(self.protocol)
+        checked = check_pairs(pairs, self.needs)
         return self.spec.judge(
-            [(exemplars.cut(completion, ends), example) for completion, example in pairs],
+            [(exemplars.cut(completion, ends), example) for completion, example in checked],
             self.protocol,
             workers,
         )
@@ -232,6 +240,7 @@ def make(spec: Spec, profile: str | None, data_dir: str | Path | None) -> Benchm
         description=spec.description,
         gen_length=found.length,
         judge=None,
+        needs=spec.needs,
         spec=spec,
         protocol=found,
         data_dir=folder,

@@ -58,4 +58,5 @@ SPEC = Spec(
     version=lambda: extraction.VERSION,
     default_profile="psd-512",
     published={"test": "e5cba797d833", "train": "a15c77a9c9be"},
+    needs={"answer": "a text"},
 )

@@ -60,4 +60,5 @@ SPEC = Spec(
     version=lambda: postprocess.VERSION,
     default_profile="psd-512",
     published={"test": "3e02f56c2abf"},
+    needs={"prompt": "a text", "entry_point": "a text", "test": "a text"},
 )

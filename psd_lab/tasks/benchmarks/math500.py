@@ -71,4 +71,5 @@ SPEC = Spec(
     version=equivalence.decider,
     default_profile="sdar-native",
     published={},
+    needs={"answer": "a text"},
 )

@@ -16,23 +16,39 @@ from psd_lab.tasks.benchmarks.source import Files, Row
 if TYPE_CHECKING:
     from psd_lab.sandbox import Tests
 
+NEEDS = {"tests": "a list of at least one text", "imports": "a text"}
 # Which task_ids a split has, in both sets; both ends included.
 IDS = {"test": (11, 510), "prompt": (1, 10), "validation": (511, 600), "train": (601, 974)}
+
+
+def _texts(row: Row, column: str) -> list[str]:
+    """Read a column that holds a list of texts; a text alone would pass as a list of letters."""
+    if not isinstance(row[column], list):
+        raise TypeError(f"{column} of {row['task_id']} must be a list of texts")
+    return row[column]
 
 
 def item(split: str, number: int, row: Row) -> Item:
     """Reads a row of the full set. The code that sets a test up uses names the solution defines, so
     it is part of the test.
     """
-    fields = {"text": row["text"], "tests": "\n".join(row["test_list"]), "code": row["code"]}
+    fields = {
+        "text": row["text"],
+        "tests": "\n".join(_texts(row, "test_list")),
+        "code": row["code"],
+    }
     meta = {"tests": [*filter(None, [row["test_setup_code"]]), *row["test_list"]], "imports": ""}
     return Item(f"mbpp/{row['task_id']}", fields, row["code"], meta)
 
 
 def sanitized_item(split: str, number: int, row: Row) -> Item:
     """Reads a row of the sanitized set, whose columns have other names."""
-    fields = {"text": row["prompt"], "tests": "\n".join(row["test_list"]), "code": row["code"]}
-    meta = {"tests": row["test_list"], "imports": "\n".join(row["test_imports"])}
+    fields = {
+        "text": row["prompt"],
+        "tests": "\n".join(_texts(row, "test_list")),
+        "code": row["code"],
+    }
+    meta = {"tests": row["test_list"], "imports": "\n".join(_texts(row, "test_imports"))}
     return Item(f"mbpp-sanitized/{row['task_id']}", fields, row["code"], meta)
 
 
@@ -69,6 +85,7 @@ SPEC = Spec(
         "validation": "4318f8e2976e",
         "train": "c8106f85e79b",
     },
+    needs=NEEDS,
 )
 SANITIZED = Spec(
     name="mbpp-sanitized",
@@ -94,4 +111,5 @@ SANITIZED = Spec(
         "validation": "b51ffecfabe0",
         "train": "fc035cf027dd",
     },
+    needs=NEEDS,
 )

@@ -1,5 +1,7 @@
-"""Makes a program of a completion. Each way has its version in its name and VERSION names them all:
-a changed rule counts up.
+"""Make a program of a completion.
+
+VERSION counts every change of a rule, mends included, so that stored completions are judged again;
+the number in a name tells ways apart that sources use.
 
 fence-entry-1 is reconstructed from the description of what Fast-dLLM's and Dream's evaluations do
 with HumanEval; the others are what their names say.
@@ -12,33 +14,42 @@ import re
 import warnings
 from collections.abc import Callable
 
-VERSION = "programs-1"
-_OPEN = re.compile(r"```(?:python|py)[ \t]*\r?\n", re.IGNORECASE)
-_ANY_OPEN = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n")
+VERSION = "programs-2"
+# A fence opens with three or more backticks (or tildes) and a tag, alone on the rest of the line:
+# ```python, ``` Python3, ```py title="x.py", ```{.python}, ~~~python. The tag python-repl is not
+# meant: what follows it is a transcript.
+_TAG = r"[ \t]*\{?[ \t]*\.?(?:i?python|py)[\d.]*(?![\w+-])"
+_OPEN = re.compile(rf"(?P<fence>`{{3,}}|^~{{3,}}){_TAG}[^\n`]*\r?\n", re.IGNORECASE | re.MULTILINE)
+# A fence of any language, not one that is closed before a sentence.
+_ANY_OPEN = re.compile(r"(?P<fence>`{3,})[ \t]*[^\s`]*(?:[ \t]+[^\s`]+=[^\s`]+)*[ \t]*\r?\n")
+# Code that starts on the line of its fence, with nothing before: ```python def f(): ...```
+_SAME_LINE = re.compile(rf"\s*(?P<fence>`{{3,}})(?:{_TAG}[ \t]+)?", re.IGNORECASE)
 _LINES = 100
 
 
 def fenced(text: str) -> str:
-    """Takes the code between the first python fence and the next fence.
+    """Take the code between the first Python fence and the next fence.
 
-    Without a python fence the first fence of any language counts; a fence that is only closed was
+    Without a Python fence the first fence of any language counts; a fence that is only closed was
     opened by the prompt; without any the whole text is code.
+
+        "Here:\\n```python3\\nx = 1\\n```\\nDone." -> "x = 1\\n"
     """
     opening = _OPEN.search(text)
+    if opening is None and text.count("```") > 1:
+        opening = _ANY_OPEN.search(text) or _SAME_LINE.match(text)
     if opening is None:
-        opening = _ANY_OPEN.search(text) if text.count("```") > 1 else None
-    return (text[opening.end() :] if opening else text).split("```", 1)[0]
+        return text.split("```", 1)[0]
+    return text[opening.end() :].split(opening["fence"], 1)[0]
 
 
 def between_marks(text: str) -> str:
-    """Takes what stands between [BEGIN] and [DONE], each where present, and inside that the fenced
-    code.
-    """
+    """Take what stands between [BEGIN] and [DONE], each where present, and its fenced code."""
     return fenced(text.rsplit("[BEGIN]", 1)[-1].split("[DONE]", 1)[0])
 
 
 def parse(code: str) -> ast.Module | None:
-    """The tree of a program; None when it is none (too deeply nested included)."""
+    """Return the tree of a program; None when it does not parse or is nested too deeply."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -48,9 +59,9 @@ def parse(code: str) -> ast.Module | None:
 
 
 def longest_parsable(text: str) -> str:
-    """Finds the run of lines within the first 100 that is a program and has most lines that are not
-    blank.
+    """Find the run of lines that parses and has most lines that are not blank.
 
+    Only the first 100 lines count.
     Ties: the earliest run; of runs that differ in blank lines at their end only, the longest.
     """
     lines = text.split("\n")[:_LINES]
@@ -91,8 +102,7 @@ def _returns(node: ast.stmt) -> bool:
 
 
 def needed(code: str, entry_point: str) -> str:
-    """Keeps imports and the top-level definitions that the entry point needs, directly or through
-    others.
+    """Keep imports and the top-level definitions that the entry point needs.
 
     Of several definitions of a name the first that returns something counts, so that a prompt's
     bare signature gives way to the function written after it and a second attempt does not replace

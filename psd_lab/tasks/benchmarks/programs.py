@@ -1,4 +1,4 @@
-"""Scores programs of code benchmarks in the sandbox, many side by side."""
+"""Score programs of code benchmarks in the sandbox, many side by side."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ def judge(
     timeout: float,
     workers: int,
     tests: Callable[[Example], Tests],
+    packages: Sequence[str] = (),
 ) -> list[Score]:
-    """Decides by running each program with its tests, `timeout` seconds of CPU each; `correct` is
-    None where the sandbox failed.
+    """Run each program with its tests in the sandbox.
 
-    The program is the completion after the post-processing of that name, which the score carries.
-    An empty completion is wrong without being run.
+    An empty completion is wrong without being run. `correct` is None where the sandbox failed.
+
+    Args:
+        pairs: Completions and their items.
+        postprocess: Which post-processing makes a completion a program; the score carries it.
+        timeout: Seconds of CPU for each program.
+        workers: Programs side by side.
+        tests: Makes the tests of an item.
+        packages: Installed packages that programs may import, as in `sandbox.check`.
     """
     from psd_lab import sandbox
 
@@ -43,10 +50,13 @@ def judge(
         for at in filled
     }
     limits = sandbox.Limits(cpu=timeout, wall=WALL_PER_CPU * timeout)
-    found = sandbox.check_many(
-        [(programs[at], tests(pairs[at][1])) for at in filled], limits=limits, workers=workers
+    checks = sandbox.check_many(
+        [(programs[at], tests(pairs[at][1])) for at in filled],
+        limits=limits,
+        workers=workers,
+        packages=packages,
     )
-    verdicts = dict(zip(filled, found, strict=True))
+    verdicts = dict(zip(filled, checks, strict=True))
     scores = []
     for at in range(len(pairs)):
         details = {"postprocess": postprocess}

@@ -85,12 +85,15 @@ def _local(name: str, files: Files, split: str, data_dir: Path) -> list[Row]:
             if stem.endswith(".json")
             else [json.loads(line) for line in text.split("\n") if line.strip()]
         )
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path} cannot be read ({error}): JSON, one object a line, is expected."
         ) from None
     if files.ids and all(isinstance(row, dict) and "task_id" in row for row in rows):
         low, high = files.ids[split]
+        odd = next((row["task_id"] for row in rows if not isinstance(row["task_id"], int)), None)
+        if odd is not None:
+            raise UserError(f"{path} has the task_id {odd!r:.80}: a whole number is expected.")
         rows = [row for row in rows if low <= row["task_id"] <= high]
     return rows
 
