@@ -1,34 +1,39 @@
-"""Text in, text out: `generate` checks prompts, batches them, runs the one loop and wraps what it
-recorded.
-"""
+"""Text in, text out: `generate` reads prompts, batches them, and wraps what the loop recorded."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
 
 import numpy as np
-import transformers
+from transformers.utils import logging
 
 from psd_lib.decoding import DecodeConfig, Ledger, Recording, decode
 from psd_lib.decoding.checks import at_least
 from psd_lib.errors import UserError
 from psd_lib.models import Model
+from psd_lib.models.prompts import encode
 
 Progress = Callable[[list[list[int]]], Iterable[list[int]]]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Who committed what, when: arrays over the generated positions `[G]`, -1 where nothing was
-    committed.
+    """Who committed what, when: arrays over the generated positions `[G]`, -1 where nothing was.
 
-    `step` is the policy step (0-based), `iteration` the loop iteration, `depth` 0 for the policy's
-    own step and j for the j-th accepted draft of the iteration, `confidence` the probability at
-    commit. `iterations` has one dict per iteration (block, accepted, drafted, rows, committed);
-    `scores` one dict per iteration when they were recorded (positions, token, confidence, margin,
-    entropy of what was still masked in the block before the iteration's policy step).
+    Attributes:
+        tokens: the committed ids.
+        text_tokens: what each token adds to the text.
+        step: the policy step, counted from 0.
+        iteration: the loop's iteration.
+        depth: 0 for the policy's own step, j for the j-th accepted draft of the iteration.
+        confidence: the probability at commit.
+        iterations: one dict per iteration: block, accepted, drafted, rows, committed.
+        scores: where recorded, one dict per iteration about the masks before the policy's step:
+            iteration, positions, token, confidence, margin, entropy.
     """
 
     tokens: np.ndarray
@@ -38,15 +43,27 @@ class Trace:
     depth: np.ndarray
     confidence: np.ndarray
     iterations: list[dict[str, int]]
-    scores: list[dict[str, np.ndarray]]
+    scores: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """One decoded prompt. `tokens` are the ids before the first EOS; `nfe` counts the calls that it
-    took part in, `rows` its guessed states in them, `query_tokens` the tokens of these rows;
-    `second_nfe` and `second_query_tokens` count a second model's (APD's judge, a draft model),
-    which the others leave out; `model_ms` and `loop_ms` are its share of everybody's time."""
+    """One decoded prompt.
+
+    Attributes:
+        prompt_text: the prompt, decoded.
+        text: what the answer adds to it, up to the first EOS.
+        tokens: the answer's ids before the first EOS.
+        stopped: "eos" or "length".
+        nfe: the calls of the model that it took part in.
+        rows: its guessed states in these calls.
+        query_tokens: the tokens of these rows.
+        second_nfe: the calls of a second model (an AR verifier, a draft model), not in `nfe`.
+        second_query_tokens: the tokens in these calls.
+        model_ms: its share of the milliseconds in all models.
+        loop_ms: its share of the milliseconds outside of them.
+        label: the decoder's short name.
+    """
 
     prompt_text: str
     text: str
@@ -73,10 +90,8 @@ class Sequence:
         return self.n_tokens / self.nfe
 
     def __repr__(self) -> str:
-        return (
-            f"Sequence({self.label}: {self.n_tokens} tokens, {self.nfe} forwards, TPF"
-            f" {self.tpf:.2f}, {self.text!r})"
-        )
+        cost = f"{self.n_tokens} tokens, {self.nfe} forwards, TPF {self.tpf:.2f}"
+        return f"Sequence({self.label}: {cost}, {self.text!r})"
 
     def _repr_html_(self) -> str:
         from psd_lib.viewer import trace_html
@@ -86,9 +101,7 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Generation:
-    """The decoded prompts in their given order; `out[i]` is a Sequence and shows itself in a
-    notebook.
-    """
+    """The decoded prompts in their given order; in a notebook each shows itself."""
 
     sequences: list[Sequence]
     config: DecodeConfig
@@ -115,9 +128,7 @@ class Generation:
 
     @property
     def tpf(self) -> float:
-        """Tokens per forward over all prompts: sum of tokens before EOS / sum of each prompt's
-        calls.
-        """
+        """Tokens before EOS / calls of the model, both summed over all prompts."""
         return sum(sequence.n_tokens for sequence in self) / sum(sequence.nfe for sequence in self)
 
     def _repr_html_(self) -> str:
@@ -126,96 +137,74 @@ class Generation:
 
 def generate(
     model: Model,
-    prompts: str | list[str] | list[list[int]],
-    decoder: str = "psd",
+    prompts: Any,
+    decoder: str | None = None,
     *,
     batch_size: int = 16,
     progress: bool | Progress = False,
     record_scores: bool = False,
     config: DecodeConfig | None = None,
-    index: list[int] | None = None,
-    **options,
+    index: Iterable[int] | None = None,
+    **options: Any,
 ) -> Generation:
-    """Decode prompts (text or token ids) with a decoder by name and its options, or with a ready
-    `config`.
+    """Decode prompts with a decoder by name and its options, or with a ready config.
 
-    Options: policy, builder, acceptor, stop and what these have (k, threshold, depth, eager, graph,
-    ...), as far as the decoder leaves them open, and block_length, gen_length, temperature, seed,
-    cache. Batches are formed by prompt length and do not change the outputs; `index` numbers the
-    prompts for the noise at temperature > 0 (0, 1, ... unless given). `progress` shows a bar over
-    the batches, or is a function that wraps their list. Raises UserError for unknown names,
-    impossible values, and prompts that are empty, contain the mask token or do not fit the model's
-    positions together with gen_length.
+    Args:
+        model: what `psd_lib.load` returns.
+        prompts: one text or several; token ids, chat messages and what a tokenizer returns are
+            read as well, see `psd_lib.models.prompts.encode`.
+        decoder: a decoder's name, "psd" unless given.
+        batch_size: the most prompts to decode together. Batches are formed by prompt length.
+        progress: show a bar over the batches, or a function that wraps their list.
+        record_scores: keep the scores of every iteration in the traces.
+        config: takes the place of decoder and options.
+        index: numbers the prompts for the noise at temperature > 0; 0, 1, ... unless given.
+        options: policy, builder, acceptor, stop and what these have (k, threshold, depth, eager,
+            graph, ...), as far as the decoder leaves them open, and block_length, gen_length,
+            temperature, seed, cache.
+
+    Raises:
+        UserError: names are unknown, values impossible, or prompts cannot be decoded.
     """
-    if config is not None and options:
-        raise UserError(f"give either a config or options, not both (got {', '.join(options)}).")
-    config = config or DecodeConfig.make(decoder, **options)
+    if not isinstance(model, Model):
+        raise UserError(f"model must be a loaded model, such as psd_lib.load(NAME), got {model!r}.")
+    config = _config(config, decoder, options)
     at_least("batch_size", batch_size, 1)
     attached = config.attach(model)
     ids = encode(model, prompts, config.gen_length)
     block_length = resolve_block_length(model, config)
-    index = list(range(len(ids))) if index is None else index
-    if len(index) != len(ids):
-        raise UserError(
-            f"index must have one number per prompt, got {len(index)} for {len(ids)} prompts."
-        )
-    batches = [
-        (
-            batch,
-            _decode(
-                model,
-                [ids[i] for i in batch],
-                attached,
-                block_length,
-                [index[i] for i in batch],
-                record_scores,
-            ),
-        )
-        for batch in _batches(ids, batch_size, progress, config.label)
-    ]
-    found: dict[int, Sequence] = {}
+    numbers = _numbers(index, len(ids))
+    sequences: dict[int, Sequence] = {}
     ledger = Ledger()
-    for batch, recording in batches:
+    for batch in _batches(ids, batch_size, progress, config.label):
+        recording = decode(
+            model.denoiser,
+            [ids[at] for at in batch],
+            attached,
+            block_length=block_length,
+            absolute_blocks=model.denoiser.absolute_blocks,
+            device=model.denoiser.device,
+            index=[numbers[at] for at in batch],
+            record_scores=record_scores,
+        )
         ledger = ledger + recording.ledger
         for row, at in enumerate(batch):
-            found[at] = _sequence(model, ids[at], recording, row, config.label)
-    return Generation([found[i] for i in range(len(ids))], config, ledger)
-
-
-def encode(
-    model: Model, prompts: str | list[str] | list[list[int]], gen_length: int
-) -> list[list[int]]:
-    """Token ids of checked prompts."""
-    prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not prompts:
-        raise UserError("no prompts: give at least one.")
-    ids = [model.encode(prompt) if isinstance(prompt, str) else list(prompt) for prompt in prompts]
-    for index, prompt in enumerate(ids):
-        if not prompt:
-            raise UserError(f"prompt {index} is empty: give at least one token.")
-        if model.mask_id in prompt:
-            token = model.tokenizer.convert_ids_to_tokens(model.mask_id)
-            raise UserError(
-                f"prompt {index} contains the mask token {token}, which stands for undecided"
-                " positions; remove it."
-            )
-        if min(prompt) < 0 or max(prompt) >= model.denoiser.vocab_size:
-            raise UserError(
-                f"prompt {index} has token ids outside 0..{model.denoiser.vocab_size - 1}."
-            )
-        if len(prompt) + gen_length > model.max_positions:
-            raise UserError(
-                f"prompt {index} has {len(prompt)} tokens, which with gen_length {gen_length}"
-                f" exceeds the model's {model.max_positions} positions; shorten it or lower"
-                " gen_length."
-            )
-    return ids
+            sequences[at] = _sequence(model, ids[at], recording, row, config.label)
+    return Generation([sequences[at] for at in range(len(ids))], config, ledger)
 
 
 def resolve_block_length(model: Model, config: DecodeConfig) -> int:
-    """The block length in force; warns when the last block has to be shorter."""
+    """Return the block length in force, and warn when the last block has to be shorter.
+
+    Raises:
+        UserError: it is longer than the model's positions.
+    """
     length = model.block_length if config.block_length is None else config.block_length
-    if not model.family.absolute_blocks and config.gen_length % length:
+    if length > model.max_positions:
+        raise UserError(
+            f"block_length {length} exceeds the model's {model.max_positions} positions; lower it."
+        )
+    if not model.denoiser.absolute_blocks and config.gen_length % length:
         warnings.warn(
             f"block_length {length} does not divide gen_length {config.gen_length}: the last block"
             " is shorter.",
@@ -224,79 +213,87 @@ def resolve_block_length(model: Model, config: DecodeConfig) -> int:
     return length
 
 
+def _config(
+    config: DecodeConfig | None, decoder: str | None, options: dict[str, Any]
+) -> DecodeConfig:
+    if config is None:
+        return DecodeConfig.make("psd" if decoder is None else decoder, **options)
+    if not isinstance(config, DecodeConfig):
+        raise UserError(f"config must come from DecodeConfig.make, got {config!r}.")
+    if options:
+        raise UserError(f"give either a config or options, not both (got {', '.join(options)}).")
+    if decoder not in (None, config.decoder):
+        raise UserError(
+            f"the config is one of decoder {config.decoder!r}, but decoder is {decoder!r}; leave"
+            " one of them out."
+        )
+    return config
+
+
+def _numbers(index: Iterable[int] | None, prompts: int) -> list[int]:
+    """Return the prompts' numbers for the noise."""
+    numbers: Any = range(prompts) if index is None else index
+    numbers = list(numbers) if isinstance(numbers, Iterable) else [numbers]
+    if any(not isinstance(one, Integral) or isinstance(one, bool) or one < 0 for one in numbers):
+        raise UserError(f"index must have whole numbers of at least 0, got {index!r}.")
+    if len(numbers) != prompts:
+        got = f"{len(numbers)} for {prompts} prompts"
+        raise UserError(f"index must have one number per prompt, got {got}.")
+    return [int(one) for one in numbers]
+
+
 def _batches(
     ids: list[list[int]], size: int, progress: bool | Progress, label: str
 ) -> Iterable[list[int]]:
-    order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+    order = sorted(range(len(ids)), key=lambda at: len(ids[at]))
     batches = [order[at : at + size] for at in range(0, len(order), size)]
     if callable(progress):
         return progress(batches)
-    return transformers.utils.logging.tqdm(batches, desc=label) if progress else batches
-
-
-def _decode(
-    model: Model,
-    ids: list[list[int]],
-    config: DecodeConfig,
-    block_length: int,
-    index: list[int],
-    record_scores: bool,
-) -> Recording:
-    return decode(
-        model.denoiser,
-        ids,
-        config,
-        block_length,
-        model.family.absolute_blocks,
-        model.denoiser.device,
-        index,
-        record_scores,
-    )
+    return logging.tqdm(batches, desc=label) if progress else batches
 
 
 def _sequence(
     model: Model, prompt: list[int], recording: Recording, row: int, label: str
 ) -> Sequence:
+    """Return one sequence of a batch, as text and on its own."""
     tokens = recording.tokens[row]
     ends = np.flatnonzero(np.isin(tokens, model.denoiser.eos_ids))
-    before = tokens[: ends[0]] if len(ends) else tokens
-    kept = [int(token) for token in before]
-    lasted = recording.per_iteration["active"][:, row]
-    iterations = [
-        {
-            name: int(values[t, row])
-            for name, values in recording.per_iteration.items()
-            if name != "active"
-        }
-        for t in np.flatnonzero(lasted)
-    ]
-    text = [model.tokenizer.decode([int(token)]) if token >= 0 else "" for token in tokens]
-    maps = {
-        name: getattr(recording, name)[row] for name in ("step", "iteration", "depth", "confidence")
-    }
-    trace = Trace(tokens, text, **maps, iterations=iterations, scores=_scores(recording, row))
+    answer = [int(token) for token in (tokens[: ends[0]] if len(ends) else tokens)]
     return Sequence(
-        model.tokenizer.decode(prompt),
-        model.tokenizer.decode(kept),
-        kept,
-        "eos" if len(ends) else "length",
-        int(recording.nfe[row]),
-        int(recording.rows[row]),
-        int(recording.query_tokens[row]),
-        int(recording.second_nfe[row]),
-        int(recording.second_query_tokens[row]),
-        float(recording.model_ms[row]),
-        float(recording.loop_ms[row]),
-        label,
-        trace,
+        prompt_text=model.decode([], prompt),
+        text=model.decode(prompt, answer),
+        tokens=answer,
+        stopped="eos" if len(ends) else "length",
+        nfe=int(recording.nfe[row]),
+        rows=int(recording.rows[row]),
+        query_tokens=int(recording.query_tokens[row]),
+        second_nfe=int(recording.second_nfe[row]),
+        second_query_tokens=int(recording.second_query_tokens[row]),
+        model_ms=float(recording.model_ms[row]),
+        loop_ms=float(recording.loop_ms[row]),
+        label=label,
+        trace=_trace(model, recording, row),
     )
 
 
-def _scores(recording: Recording, row: int) -> list[dict[str, np.ndarray]]:
-    found = []
+def _trace(model: Model, recording: Recording, row: int) -> Trace:
+    counts = dict(recording.per_iteration)
+    active = np.flatnonzero(counts.pop("active")[:, row])
+    scores = []
     for iteration, entry in enumerate(recording.scores):
         masked = entry["masked"][row]
         if masked.any():
             values = {name: value[row][masked] for name, value in entry.items() if name != "masked"}
-            found.append({"iteration": iteration, **values})
-    return found
+            scores.append({"iteration": iteration, **values})
+    # after another token, since many tokenizers drop the space at the beginning of a text
+    before, tokens = [model.eos_id], recording.tokens[row]
+    return Trace(
+        tokens=tokens,
+        text_tokens=[model.decode(before, [int(t)]) if t >= 0 else "" for t in tokens],
+        step=recording.step[row],
+        iteration=recording.iteration[row],
+        depth=recording.depth[row],
+        confidence=recording.confidence[row],
+        iterations=[{name: int(of[t, row]) for name, of in counts.items()} for t in active],
+        scores=scores,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import transformers
@@ -21,6 +22,7 @@ from psd_lib.models import FAMILIES, Model
 from psd_lib.models.chat import TEMPLATES
 from psd_lib.models.configs import LLADA
 from psd_lib.models.denoiser import NetworkDenoiser
+from psd_lib.models.tokenizers import vocabulary_size
 from psd_lib.models.weights import PARTS, QKV, quiet, released_name
 
 EOS, MASK = "<|endoftext|>", "<|MASK|>"
@@ -102,7 +104,7 @@ def tiny_tokenizer(words: int = 30) -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_config(family: str, block_length: int = 8) -> dict:
+def tiny_config(family: str, block_length: int = 8) -> dict[str, Any]:
     """Return the raw `config.json` of a tiny model of a family.
 
     Its field names and flags are those of the family's released checkpoints.
@@ -149,7 +151,7 @@ def tiny_model(
         facts = replace(facts, sees_future=True, absolute_blocks=False)
     tokenizer = tiny_tokenizer(words)
     tokenizer.chat_template = TEMPLATES.get(family)
-    denoiser = NetworkDenoiser(network, facts, 1, (0,), len(tokenizer))
+    denoiser = NetworkDenoiser(network, facts, 1, (0,), vocabulary_size(tokenizer))
     return Model(f"tiny-{seed}", denoiser, tokenizer, facts, block_length, 256, f"tiny{seed:08d}")
 
 
@@ -172,7 +174,7 @@ def save_checkpoint(model: Model, folder: Path) -> Path:
         "mask_token_id": model.mask_id,
         "eos_token_id": model.eos_id,
     }
-    (folder / "config.json").write_text(json.dumps(raw, indent=2))
+    (folder / "config.json").write_text(json.dumps(raw, indent=2), encoding="utf-8")
     (folder / "generation_config.json").unlink(missing_ok=True)
     return folder
 
@@ -209,7 +211,9 @@ class TableDenoiser:
         self.vocab_size = 1 + max(len(row) for at in table.values() for row in at.values())
         self.asked: list[list[str]] = []
 
-    def logits(self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor):
+    def logits(
+        self, ids: Tensor, positions: Tensor, visible: Tensor, row: Tensor, column: Tensor
+    ) -> Tensor:
         """Return the logits `[n, V]` of the asked positions, and note the states in `asked`."""
         begin = ids.shape[1] - self.length
         states = [self.text(state) for state in ids[:, begin:].tolist()]
@@ -228,4 +232,5 @@ def table_model(table: Table, block_length: int) -> Model:
     facts = replace(FAMILIES["llada"], sees_future=True, absolute_blocks=False)
     denoiser = TableDenoiser(table)
     tokenizer = tiny_tokenizer(denoiser.vocab_size)
-    return Model("table", denoiser, tokenizer, facts, block_length, 256, "table")
+    network = cast(NetworkDenoiser, denoiser)  # for decoding it is one
+    return Model("table", network, tokenizer, facts, block_length, 256, "table")

@@ -144,10 +144,7 @@ class Answers:
                 yield config, members[start : start + self.batch_size]
 
     def _prompt(self, text: str) -> str | list[int]:
-        if not self.bos:
-            return text
-        tokenizer = self.model.tokenizer
-        return [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+        return self.model.encode(text, bos=True) if self.bos else text
 
     def _note(self, decoded: Sequence[tuple[Request, str, Decoded]]) -> None:
         if self.traces is None:

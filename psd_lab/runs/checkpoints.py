@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psd_lab.caches import exact_cache
@@ -41,7 +40,7 @@ def checkpoint(name: str, dtype: str = "float32") -> CheckpointRef:
         UserError: There is none, or its config.json is missing, damaged or of an unknown family.
     """
     from psd_lib.models.families import family_of
-    from psd_lib.models.hub import locate
+    from psd_lib.models.hub import locate, name_of
     from psd_lib.models.loading import fingerprint
 
     folder = locate(name)
@@ -51,7 +50,7 @@ def checkpoint(name: str, dtype: str = "float32") -> CheckpointRef:
         raise UserError(
             f"{folder} is not a checkpoint: config.json is missing or not JSON."
         ) from None
-    called = Path(name).name or folder.resolve().name  # as the loaded model is called
+    called = name_of(folder)  # as the loaded model is called
     found = fingerprint(folder)
     return CheckpointRef(
         called, found, dtype, family_of(raw), lambda: load_model(name, dtype, found)

@@ -1,17 +1,22 @@
-"""Chat templates of the families, for checkpoints that ship none: the checkpoint's own wins. Base
-models are prompted with plain text instead.
+"""Chat templates of the families, for checkpoints that ship none.
+
+The checkpoint's own wins. Base models are prompted with plain text instead.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 from transformers import PreTrainedTokenizerBase
 
 from psd_lib.errors import UserError
 
+# a template's last newline is dropped, so LLaDA's ends in an expression
 LLADA = (
     "<|startoftext|>{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{{"
     " m.content }}<|eot_id|>"
-    "{% endfor %}<|start_header_id|>assistant<|end_header_id|>{{ '\\n\\n' }}"  # a template's last newline is dropped
+    "{% endfor %}<|start_header_id|>assistant<|end_header_id|>{{ '\\n\\n' }}"
 )
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor"
@@ -36,21 +41,35 @@ TEMPLATES = {
 ROLES = ("system", "user", "assistant", "tool", "function")
 
 
-def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], **options) -> str:
-    """The prompt text of a conversation, up to where the assistant begins to write.
+RESERVED = ("tokenize", "add_generation_prompt", "return_dict", "return_tensors")
 
-    `options` are variables of the template, e.g. `enable_thinking=False` (SDAR). Raises UserError
-    for malformed messages and where there is no template.
+
+def is_message(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Say whether a value looks like a chat message: a mapping with a role."""
+    return isinstance(value, Mapping) and "role" in value
+
+
+def render(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Mapping[str, str]], **options: Any
+) -> str:
+    """Return the prompt text of a conversation, up to where the assistant begins to write.
+
+    `options` are variables of the template, e.g. `enable_thinking=False` (SDAR).
+
+    Raises:
+        UserError: messages are malformed, the template refuses them, or there is no template.
     """
     if tokenizer.chat_template is None:
         raise UserError(
             "neither the checkpoint nor its family has a chat template; pass plain text to"
             " generate."
         )
+    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
+        raise UserError(f"messages must be a list of them, got {messages!r}.")
     for message in messages:
         if (
-            not isinstance(message, dict)
-            or message.get("role") not in ROLES
+            not is_message(message)
+            or message["role"] not in ROLES
             or not isinstance(message.get("content"), str)
         ):
             raise UserError(
@@ -59,6 +78,16 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *
             )
     if not messages:
         raise UserError("no messages: give at least one.")
-    return tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True, **options
-    )
+    taken = [name for name in RESERVED if name in options]
+    if taken:
+        raise UserError(f"{', '.join(taken)} cannot be set: a prompt is always text to go on with.")
+    try:
+        text = tokenizer.apply_chat_template(
+            [dict(message) for message in messages],
+            tokenize=False,
+            add_generation_prompt=True,
+            **options,
+        )
+    except Exception as error:  # a template can raise anything, with a reason for the reader
+        raise UserError(f"the chat template refuses these messages: {error}") from error
+    return str(text)

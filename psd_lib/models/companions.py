@@ -1,5 +1,6 @@
-"""Second models beside the target: an autoregressive judge, a draft model. They must speak the
-target's tokens.
+"""Second models beside the target: an AR verifier, a draft model.
+
+They must share the target's tokenizer.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from psd_lib.models import Model
 
 
 def companion(target: Model, second: str | Model, role: str) -> Model:
-    """The second model for `role` ("judge", "draft"), loaded by name onto the target's device where
-    it is not one yet.
+    """Return the second model for a role ("judge", "draft").
 
-    Raises UserError when its tokenizer maps any token to another id than the target's: ids would
-    not mean the same.
+    Where `second` is a name it is loaded onto the target's device, in the target's dtype.
+
+    Raises:
+        UserError: its tokenizer maps some token to another id than the target's, so that ids would
+            not mean the same.
     """
     if isinstance(second, str):
         import psd_lib

@@ -1,5 +1,4 @@
-"""From the raw `config.json` of a family to the arguments of its stock transformers class: chosen
-fields, refused flags.
+"""Turn a family's raw `config.json` into the arguments of its stock transformers class.
 
 Raw configs are never passed on whole: fields that only the released code knows would leak into the
 stock class, and a flag that the stock class does not have would silently not apply.
@@ -7,7 +6,10 @@ stock class, and a flag that the stock class does not have would silently not ap
 
 from __future__ import annotations
 
+from typing import Any
+
 from psd_lib.errors import UserError
+from psd_lib.models.fields import check_fields
 
 DECODER = (
     "vocab_size",
@@ -32,44 +34,53 @@ LLADA = {
     "scale_logits": False,
     "block_group_size": 1,
 }
-STOCK = {"hidden_act": "silu", "rope_scaling": None, "use_sliding_window": False}
+# LLaDA's flags that may be absent, because the released default is what Llama computes
+LLADA_OPTIONAL = {
+    "layer_norm_with_affine": True,
+    "bias_for_layer_norm": False,
+    "multi_query_attention": None,
+    "clip_qkv": None,
+}
+STOCK = {"hidden_act": "silu", "use_sliding_window": False}
+ROPE = ("rope_theta", "partial_rotary_factor")
+# Ways to say that positions are not scaled
+UNSCALED: tuple[Any, ...] = (None, {}, {"type": "default"}, {"rope_type": "default"})
 
 
-def llada(raw: dict) -> dict:
-    """LLaDA's own field names to Llama's. Its flags must all be there: an absent one has the
-    released code's default.
+def llada(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return Llama's arguments for LLaDA's own field names.
 
-    One flag is not honoured: `rope_full_precision`. The released code rotates in float32 even in
-    bfloat16, Llama rounds the angles' cosines to bfloat16 first; the difference lies within
-    bfloat16's own noise and is none in float32.
+    LLaDA's flags must all be there, because an absent one has the released code's default. One is
+    not honoured: `rope_full_precision`. The released code rotates in float32 even in bfloat16,
+    Llama rounds the angles' cosines to bfloat16 first; the difference lies within bfloat16's own
+    noise, and there is none in float32.
     """
     pick(raw, *LLADA)
-    require(raw, LLADA)
+    require(raw, LLADA | LLADA_OPTIONAL)
     renamed = {
         "vocab_size": "embedding_size",
         "hidden_size": "d_model",
         "intermediate_size": "mlp_hidden_size",
         "num_hidden_layers": "n_layers",
         "num_attention_heads": "n_heads",
-        "num_key_value_heads": "n_kv_heads",
         "max_position_embeddings": "max_sequence_length",
         "rms_norm_eps": "rms_norm_eps",
     }
-    pick(raw, *renamed.values())
-    fields = {stock: raw[own] for stock, own in renamed.items()}
-    heads = fields["num_key_value_heads"] or fields["num_attention_heads"]
+    own = pick(raw, *renamed.values())
+    fields = {stock: own[name] for stock, name in renamed.items()}
     return {
         **fields,
-        "num_key_value_heads": heads,
+        "num_key_value_heads": raw.get("n_kv_heads", own["n_heads"]),
         "attention_bias": False,
         "mlp_bias": False,
         **rope(raw),
     }
 
 
-def llada_moe(raw: dict) -> dict:
-    """LLaDA-MoE to Qwen3-MoE; its released code does not normalise the top-k weights, whatever the
-    config says.
+def llada_moe(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return Qwen3-MoE's arguments for LLaDA-MoE.
+
+    The released code does not normalise the top-k weights, whatever the config says.
     """
     require(
         raw,
@@ -82,7 +93,6 @@ def llada_moe(raw: dict) -> dict:
             "moe_router_score_function": "softmax",
             "routed_scaling_factor": 1.0,
             "router_num_group": None,
-            "partial_rotary_factor": 1.0,
         },
     )
     layers = pick(raw, "num_hidden_layers")["num_hidden_layers"]
@@ -104,9 +114,11 @@ def llada_moe(raw: dict) -> dict:
     }
 
 
-def llada2(raw: dict) -> dict:
-    """LLaDA2.x to GLM-4-MoE: sigmoid routing in groups with a correction bias, one shared expert,
-    half of a head rotated.
+def llada2(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return GLM-4-MoE's arguments for LLaDA2.x.
+
+    It routes by sigmoid in groups with a correction bias, has one shared expert, and rotates half
+    of a head.
     """
     require(
         raw,
@@ -132,10 +144,7 @@ def llada2(raw: dict) -> dict:
         "routed_scaling_factor",
         "first_k_dense_replace",
     )
-    more = pick(raw, "num_experts", "num_shared_experts", "partial_rotary_factor")
-    parameters = rope(raw)["rope_parameters"] | {
-        "partial_rotary_factor": more["partial_rotary_factor"]
-    }
+    more = pick(raw, "num_experts", "num_shared_experts")
     return {
         **fields,
         "n_routed_experts": more["num_experts"],
@@ -143,32 +152,36 @@ def llada2(raw: dict) -> dict:
         "norm_topk_prob": True,
         "use_qk_norm": True,
         "attention_bias": False,
-        "rope_parameters": parameters,
+        **rope(raw, partial=True),
     }
 
 
-def pangu(raw: dict) -> dict:
-    """openPangu to Llama with a bias on all four attention projections."""
+def pangu(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return Llama's arguments for openPangu, which has a bias on all attention projections."""
     require(raw, STOCK)
     fields = pick(raw, *DECODER, "bias")
     return {**fields, "attention_bias": fields.pop("bias"), "mlp_bias": False, **rope(raw)}
 
 
-def qwen2(raw: dict) -> dict:
-    """Qwen2's fields, as Dream and Fast-dLLM v2 have them."""
+def qwen2(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return Qwen2's arguments for Dream and Fast-dLLM v2, whose fields have the same names."""
     require(raw, STOCK)
     return {**pick(raw, *DECODER), **rope(raw)}
 
 
-def qwen3(raw: dict) -> dict:
-    """Qwen3's fields, as SDAR has them."""
+def qwen3(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return Qwen3's arguments for SDAR, whose fields have the same names."""
     require(raw, STOCK | {"attention_bias": False})
     return {**pick(raw, *DECODER, "head_dim"), **rope(raw)}
 
 
-def pick(raw: dict, *names: str) -> dict:
-    """The named fields. Raises UserError for those that are missing."""
-    missing = [name for name in names if name not in raw]
+def pick(raw: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the named fields.
+
+    Raises:
+        UserError: some of them are missing or null.
+    """
+    missing = [name for name in names if raw.get(name) is None]
     if missing:
         raise UserError(
             f"config.json lacks {', '.join(missing)}; a checkpoint of model_type"
@@ -177,36 +190,54 @@ def pick(raw: dict, *names: str) -> dict:
     return {name: raw[name] for name in names}
 
 
-def require(raw: dict, flags: dict) -> None:
-    """Raises UserError where a flag is there and asks for what the stock class does not compute."""
+def require(raw: dict[str, Any], flags: dict[str, Any]) -> None:
+    """Check the flags that a config has; null counts as false and absent flags are not looked at.
+
+    Raises:
+        UserError: a flag asks for what the stock class does not compute.
+    """
     for name, value in flags.items():
-        if (
-            name in raw
-            and raw[name] != value
-            and not (value in (None, False) and raw[name] in (None, False))
-        ):
-            raise refused(raw, name, raw[name], repr(value))
+        given = raw.get(name, value)
+        if given != value and not (value in (None, False) and given in (None, False)):
+            raise refused(raw, name, given, repr(value))
 
 
-def rope(raw: dict) -> dict:
-    """Rotary parameters from either place where configs keep them; without any, transformers would
-    silently take 10,000.
+def rope(raw: dict[str, Any], partial: bool = False) -> dict[str, Any]:
+    """Return the rotary parameters, from either place where configs keep them.
+
+    The base must be there, because transformers would silently take 10,000. Scaled positions are
+    refused for every family: the released codes differ in what they make of the same setting.
+    `partial`: only a part of each head is rotated, which the config must then say.
+
+    Raises:
+        UserError: a parameter is missing or said twice differently, or positions are scaled.
     """
     nested = raw.get("rope_parameters") or {}
-    kind = nested.get("rope_type", "default")
-    if kind != "default":
-        raise refused(raw, "rope_type", kind, "'default'")
-    theta = raw.get("rope_theta") or nested.get("rope_theta")
-    if theta is None:
-        raise UserError(
-            f"config.json lacks rope_theta; a checkpoint of model_type {raw.get('model_type')!r}"
-            " has it."
-        )
-    return {"rope_parameters": {"rope_type": "default", "rope_theta": float(theta)}}
+    if raw.get("rope_scaling", {}) not in UNSCALED:
+        raise refused(raw, "rope_scaling", raw["rope_scaling"], "null or {'rope_type': 'default'}")
+    if not isinstance(nested, dict):
+        raise refused(raw, "rope_parameters", nested, "{'rope_type': 'default', 'rope_theta': ...}")
+    found = {name: raw[name] for name in ROPE if name in raw}
+    for name, value in check_fields(nested, "rope_parameters of config.json").items():
+        if name in ("rope_type", "type"):
+            if value != "default":
+                raise refused(raw, name, value, "'default'")
+        elif name not in ROPE:
+            raise refused(raw, f"rope_parameters.{name}", value, "rope_type 'default' without it")
+        elif found.setdefault(name, value) != value:
+            raise UserError(
+                f"config.json has {name} = {found[name]!r}, but {value!r} in rope_parameters; they"
+                " must be the same."
+            )
+    if not partial:
+        require(found, {"partial_rotary_factor": 1})
+    wanted = pick({**found, "model_type": raw.get("model_type")}, *ROPE[: 1 + partial])
+    numbers = {name: float(value) for name, value in wanted.items()}
+    return {"rope_parameters": {"rope_type": "default", **numbers}}
 
 
-def refused(raw: dict, name: str, value: object, accepted: str) -> UserError:
-    """The one sentence for a flag that is not supported."""
+def refused(raw: dict[str, Any], name: str, value: object, accepted: str) -> UserError:
+    """Return the error for a setting that is not supported."""
     return UserError(
         f"config.json has {name} = {value!r}, which is not supported for model_type"
         f" {raw.get('model_type')!r}; supported is {accepted}."

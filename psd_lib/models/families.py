@@ -1,5 +1,4 @@
-"""Families of masked diffusion language models as data: what differs between them is stated here,
-never in code.
+"""Families of masked diffusion language models as data: what differs between them is stated here.
 
 A family maps a checkpoint's `config.json` to a stock transformers class. To add one, add an entry
 to `FAMILIES`.
@@ -9,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from psd_lib.errors import UserError
 from psd_lib.models import configs
@@ -16,11 +16,14 @@ from psd_lib.models import configs
 
 @dataclass(frozen=True)
 class Special:
-    """Token ids of a family's released vocabulary, which has `rows` embedding rows in one release
-    or the other.
+    """Special token ids of a family's released vocabulary.
 
-    `stop`: end of text first, then end of turn; `pad` is never the mask; `begin` is None where none
-    is used.
+    Attributes:
+        rows: how many embedding rows the vocabulary has, in one release or another.
+        mask: the mask token.
+        stop: end of text first, then end of turn.
+        pad: fills rows; never the mask.
+        begin: starts a text; None where none is used.
     """
 
     rows: tuple[int, ...]
@@ -34,24 +37,32 @@ class Special:
 class Family:
     """Facts about one `model_type`.
 
-    `architecture` and `config_class` are names in `transformers`; `config` turns the raw
-    `config.json` into that class's arguments. `sees_future`: attention is fully bidirectional (else
-    block-causal: a position sees its own block and everything before it). `causal_context`: only
-    the block being decoded is bidirectional, everything before it sees no further than itself.
-    `absolute_blocks`: blocks are counted from position 0, so the first decoded block may begin with
-    prompt tokens (else from the prompt's end). `shift`: the prediction for position i is read at i
-    - 1. `names`: tensor names of the checkpoint and of the stock class, `{i}` any number; other
-    names are the same in both. `fused`: layers whose q, k and v projections are stored as one
-    tensor. `told_by`: the config field that tells the family from another one of the same
-    `model_type`. `special`: ids to use where the config has none. `qwen_tokenizer`: may come as
-    Qwen2's vocab.json and merges.txt. `begins`: every prompt starts with `special.begin`.
+    Attributes:
+        architecture: name of the stock class in `transformers`.
+        config_class: name of its config class in `transformers`.
+        config: turns the raw `config.json` into the config class's arguments.
+        sees_future: attention is fully bidirectional; otherwise block-causal: a position sees its
+            own block and everything before it.
+        absolute_blocks: blocks are counted from position 0, so that the first decoded block may
+            begin with prompt tokens; otherwise from the prompt's end.
+        shift: the prediction for position i is read at i - 1.
+        default_block_length: for checkpoints whose config does not have one.
+        causal_context: only the block being decoded is bidirectional, everything before it sees no
+            further than itself.
+        names: tensor names of the checkpoint and of the stock class, `{i}` any number; other names
+            are the same in both.
+        fused: layers whose q, k and v projections are stored as one tensor.
+        distinguished_by: config field that separates two families with one `model_type`.
+        special: ids to use where the config has none.
+        qwen_tokenizer: the tokenizer may come as Qwen2's vocab.json and merges.txt.
+        begins: every prompt starts with `special.begin`.
     """
 
     name: str
     model_type: str
     architecture: str
     config_class: str
-    config: Callable[[dict], dict]
+    config: Callable[[dict[str, Any]], dict[str, Any]]
     sees_future: bool
     absolute_blocks: bool
     shift: bool
@@ -59,7 +70,7 @@ class Family:
     causal_context: bool = False
     names: tuple[tuple[str, str], ...] = ()
     fused: bool = False
-    told_by: str | None = None
+    distinguished_by: str | None = None
     special: Special | None = None
     qwen_tokenizer: bool = False
     begins: bool = False
@@ -167,7 +178,7 @@ FAMILIES: dict[str, Family] = {
             absolute_blocks=False,
             shift=False,
             default_block_length=32,
-            told_by="num_experts",
+            distinguished_by="num_experts",
             special=Special((157184,), 156895, (156892,), 156892),
         ),
         Family(
@@ -201,16 +212,18 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def family_of(raw: dict) -> Family:
-    """The family of a raw `config.json`. Raises UserError for a model_type that is not in the
-    table.
+def family_of(raw: dict[str, Any]) -> Family:
+    """Return the family of a raw `config.json`.
+
+    Raises:
+        UserError: its model_type is not in the table.
     """
     model_type = raw.get("model_type")
     same = [family for family in FAMILIES.values() if family.model_type == model_type]
-    told = [family for family in same if family.told_by and family.told_by in raw] or [
-        f for f in same if not f.told_by
+    fitting = [family for family in same if family.distinguished_by in raw] or [
+        family for family in same if family.distinguished_by is None
     ]
-    if not told:
+    if not fitting:
         known = ", ".join(dict.fromkeys(family.model_type for family in FAMILIES.values()))
         raise UserError(f"model_type {model_type!r} is not supported; supported are: {known}.")
-    return told[0]
+    return fitting[0]

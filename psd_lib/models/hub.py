@@ -1,5 +1,6 @@
-"""Where a checkpoint lies: a folder, an embedded model, or a Hub repository, downloaded once and at
-a pinned revision.
+"""Find a checkpoint's folder: a folder, an embedded model, or a Hub repository.
+
+Repositories are downloaded once and at a pinned revision.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import errno
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from psd_lib.errors import UserError
@@ -14,36 +16,98 @@ from psd_lib.models.released import SUPPORTED
 from psd_lib.paths import MODELS, ROOT, files, find
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")  # never *.py
+REPOSITORY = r"\w[\w.-]*/[\w.-]+"
 
 
 def locate(path_or_repo: str | Path, revision: str | None = None) -> Path:
-    """The folder of a checkpoint: a path, a name under data/models, or a Hub repository
-    `owner/name` (downloaded).
+    """Return the folder of a checkpoint.
 
-    Without `revision` a repository of `SUPPORTED` is taken at its pin. Raises UserError with the
-    reason and the remedy.
+    `path_or_repo` is a folder, the name of an embedded model, or a Hub repository `owner/name`,
+    which is downloaded; without `revision` a repository of `SUPPORTED` is taken at its pin. An
+    embedded model's bare name is never a folder that happens to have it, while a folder is taken
+    for a repository of its name, as elsewhere; both are said on stderr.
+
+    Raises:
+        UserError: there is no such checkpoint, or the Hub cannot give it.
     """
-    for candidate in (Path(path_or_repo), find(ROOT, path_or_repo), find(MODELS, path_or_repo)):
-        if candidate.is_dir():
-            if revision is not None:
-                raise UserError(
-                    f"{candidate} is a folder and has no revisions; give revision= with a Hub"
-                    " repository only."
-                )
-            return candidate
-    name = str(path_or_repo)
-    if not re.fullmatch(r"[\w][\w.-]*/[\w.-]+", name) or name.startswith("data/"):
-        embedded = [path.parent.name for path in files(MODELS, "*/config.json")]
+    if not isinstance(path_or_repo, str | Path) or not str(path_or_repo).strip():
         raise UserError(
-            f"no checkpoint {name!r}: give a folder, a Hub repository owner/name, or one of:"
-            f" {', '.join(embedded) or 'none'}."
+            f"a model is named by a text or a path, got {path_or_repo!r}; {_accepted()}"
         )
+    if not isinstance(revision, str | None):
+        raise UserError(f"revision must be a branch, a tag or a commit, got {revision!r}.")
+    name = str(path_or_repo)
+    folder = _folder(path_or_repo)
+    if folder is not None:
+        if revision is not None:
+            raise UserError(
+                f"{folder} is a folder and has no revisions; give revision= with a Hub repository"
+                " only."
+            )
+        return folder
+    if not re.fullmatch(REPOSITORY, name) or name.startswith("data/"):
+        raise UserError(f"no checkpoint {name!r}: {_accepted()}")
     return download(name, revision)
 
 
+def name_of(folder: Path) -> str:
+    """Return what a checkpoint is called: its repository's or its real folder's last part.
+
+    It does not depend on how the path was typed: a link, `.` or a trailing slash change nothing.
+    """
+    folder = folder.resolve()
+    if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
+        return folder.parent.parent.name.split("--")[-1]
+    return folder.name
+
+
+def _embedded() -> dict[str, Path]:
+    """Return the folders of the embedded models by name."""
+    return {path.parent.name: path.parent for path in files(MODELS, "*/config.json")}
+
+
+def _folder(given: str | Path) -> Path | None:
+    """Return the folder of a name: an embedded model's bare name, a path, one in the project."""
+    name, embedded = str(given), _embedded()
+    typed = Path(name).expanduser() if name.startswith("~") else Path(name)
+    if isinstance(given, str) and name in embedded:
+        if _is_folder(typed) and not typed.samefile(embedded[name]):
+            print(
+                f"{name} is the embedded model; the folder {typed.resolve()} is not read: give"
+                f" ./{name} for that one.",
+                file=sys.stderr,
+            )
+        return embedded[name]
+    for candidate in (typed, find(ROOT, name), find(MODELS, name)):
+        if _is_folder(candidate):
+            if name in SUPPORTED:
+                print(
+                    f"{name} is read from the folder {candidate.resolve()}, not from the Hub.",
+                    file=sys.stderr,
+                )
+            return candidate
+    return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file system takes
+        return False
+
+
+def _accepted() -> str:
+    names = ", ".join(_embedded()) or "none"
+    return f"give a folder, a Hub repository owner/name, or one of: {names}."
+
+
 def download(repo: str, revision: str | None) -> Path:
-    """The snapshot folder of a repository; nothing is transferred when it is there already. Code
-    files are left out.
+    """Return the snapshot folder of a repository; what is there already is not transferred again.
+
+    Code files are left out.
+
+    Raises:
+        UserError: the reason why the Hub cannot give it.
     """
     import huggingface_hub as hub
 
@@ -61,8 +125,12 @@ def download(repo: str, revision: str | None) -> Path:
 
 
 def room(repo: str) -> None:
-    """Raises UserError when the disk of the Hub's cache cannot hold what is still to be downloaded
-    of a known repository.
+    """Check that the Hub's cache has room for what is still to be downloaded of a repository.
+
+    Repositories that are not in `SUPPORTED` have no known size and are not checked.
+
+    Raises:
+        UserError: the disk is too full.
     """
     if repo not in SUPPORTED:
         return
@@ -83,8 +151,9 @@ def room(repo: str) -> None:
 
 
 def _whole(repo: str, short: str) -> str:
-    """The full commit hash for a short one: the Hub resolves only full ones. A snapshot in the
-    cache needs no network.
+    """Return the full commit hash for a short one, because the Hub resolves only full ones.
+
+    A snapshot in the cache needs no network.
     """
     import huggingface_hub as hub
     from huggingface_hub.constants import HF_HUB_CACHE
@@ -102,7 +171,7 @@ def _whole(repo: str, short: str) -> str:
 
 
 def _reason(repo: str, revision: str | None, pinned: bool, error: Exception) -> str:
-    """The sentence for a failed download."""
+    """Return the sentence for a failed download."""
     from huggingface_hub import constants, errors
 
     at = f"{repo} (revision {revision or 'main'}{', pinned' if pinned else ''})"

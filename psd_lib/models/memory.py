@@ -1,4 +1,4 @@
-"""How much memory a checkpoint needs, said and checked before anything large is read or downloaded."""
+"""Check that a checkpoint fits into memory before anything large is read or downloaded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from transformers import PretrainedConfig
 
 from psd_lib.errors import UserError
 
@@ -16,9 +17,12 @@ WORTH_SAYING = 1e9
 
 
 def check(name: str, parameters: float, dtype: torch.dtype, device: torch.device) -> None:
-    """Refuses weights that do not fit: raises UserError.
+    """Check that a checkpoint's weights fit.
 
     Weights pass through the host's memory on their way to a GPU, so both must hold them.
+
+    Raises:
+        UserError: the device or the host has too little memory free.
     """
     weights = parameters * dtype.itemsize
     for place in dict.fromkeys((device.type, "cpu")):
@@ -35,8 +39,9 @@ def check(name: str, parameters: float, dtype: torch.dtype, device: torch.device
 def announce(
     name: str, parameters: float, dtype: torch.dtype, device: torch.device, cached: int
 ) -> None:
-    """Says on stderr what a checkpoint of 1 GB or more takes; `cached` is bytes of keys and values
-    per token.
+    """Print to stderr how much memory a checkpoint of 1 GB or more takes.
+
+    `cached` is the size of keys and values in bytes per token.
     """
     weights = parameters * dtype.itemsize
     if weights >= WORTH_SAYING:
@@ -52,8 +57,9 @@ def _weights(size: float, dtype: torch.dtype) -> str:
 
 
 def free_on(device: torch.device) -> int | None:
-    """Free bytes of a device or, for the host, what a process may still take; None where that
-    cannot be known.
+    """Return the free bytes of a device, or what a process may still take of the host.
+
+    None where that cannot be known.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -63,8 +69,8 @@ def free_on(device: torch.device) -> int | None:
     return min(found, default=None)
 
 
-def per_token(config, dtype: torch.dtype) -> int:
-    """Bytes of keys and values per token of a stock config."""
+def per_token(config: PretrainedConfig, dtype: torch.dtype) -> int:
+    """Return the bytes of keys and values per token of a stock config."""
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return 2 * config.num_hidden_layers * config.num_key_value_heads * head * dtype.itemsize
 
@@ -72,16 +78,24 @@ def per_token(config, dtype: torch.dtype) -> int:
 def _available(source: Path = Path("/proc/meminfo")) -> int | None:
     if not source.is_file():
         return None
-    lines = dict(line.split(":", 1) for line in source.read_text().splitlines() if ":" in line)
+    lines = dict(
+        line.split(":", 1)
+        for line in source.read_text(encoding="utf-8").splitlines()
+        if ":" in line
+    )
     return int(lines["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in lines else None
 
 
 def _group(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What is left of a container's limit; pages of read files count as free, since they are given
-    back.
+    """Return what is left of a container's limit; None where there is no limit.
+
+    Pages of read files count as free, since they are given back.
     """
-    limit, used, stat = folder / "memory.max", folder / "memory.current", folder / "memory.stat"
-    if not (limit.is_file() and used.is_file()) or limit.read_text().strip() == "max":
+    limit, used, stat = (
+        path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+        for path in (folder / f"memory.{name}" for name in ("max", "current", "stat"))
+    )
+    if not (limit and used) or limit == "max":
         return None
-    values = dict(line.split() for line in stat.read_text().splitlines()) if stat.is_file() else {}
-    return int(limit.read_text()) - int(used.read_text()) + int(values.get("inactive_file", 0))
+    values = dict(line.split() for line in stat.splitlines())
+    return int(limit) - int(used) + int(values.get("inactive_file", 0))

@@ -1,9 +1,8 @@
-"""Released checkpoints that the families are made for: repository, pinned revision, licence and
-size, as data.
+"""Released checkpoints that the families are made for, as data.
 
-Nothing here was downloaded to write it: sizes follow from the published shapes, revisions are those
-that published material names. Where no revision is known there is no pin, and the Hub's `main` is
-loaded.
+Nothing was downloaded to write this list: sizes follow from the published shapes, and revisions are
+those that published material names. Where no revision is known there is no pin, and the Hub's
+`main` is loaded.
 """
 
 from __future__ import annotations
@@ -17,9 +16,11 @@ UNKNOWN = "not seen; read the model card"
 
 @dataclass(frozen=True)
 class Released:
-    """One checkpoint: `family` is a key of `FAMILIES`, `parameters` in billions, `disk` gigabytes
-    to download (1e9 bytes), `revision` the pinned commit (None: no pin, `main`), `licence` as last
-    seen."""
+    """One checkpoint.
+
+    `family` is a key of `FAMILIES`, `parameters` are billions, `disk` is gigabytes (1e9 bytes) to
+    download, `revision` the pinned commit (None: no pin, `main`), `licence` as last seen.
+    """
 
     repo: str
     family: str
@@ -30,7 +31,7 @@ class Released:
 
     @property
     def memory(self) -> float:
-        """Gigabytes (1e9 bytes) of weights in bfloat16."""
+        """Return the gigabytes (1e9 bytes) of weights in bfloat16."""
         return 2 * self.parameters
 
 
@@ -79,7 +80,7 @@ SUPPORTED: dict[str, Released] = {
 
 
 def table() -> list[dict[str, object]]:
-    """One record per released checkpoint, for documents."""
+    """Return one record per released checkpoint, for documents."""
     return [
         {
             "repository": entry.repo,

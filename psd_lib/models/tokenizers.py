@@ -1,25 +1,28 @@
-"""Tokenizers with concrete stock classes, and the ids of mask, stop and begin: from config, family
-table or tokenizer.
-"""
+"""Load tokenizers with concrete stock classes, and find the ids of mask, stop and begin."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import transformers
 
 from psd_lib.errors import UserError
 from psd_lib.models.chat import TEMPLATES
 from psd_lib.models.families import Family
+from psd_lib.models.fields import check_fields
 from psd_lib.models.files import read_json
 from psd_lib.models.weights import quiet
 
 
 @dataclass(frozen=True)
 class Ids:
-    """`mask` stands for undecided positions, any of `stop` ends a text (end of text, end of turn),
-    `pad` fills rows, `begin` may start a text."""
+    """Special token ids of a checkpoint.
+
+    `mask` stands for undecided positions, any of `stop` ends a text (end of text, end of turn),
+    `pad` fills rows, `begin` may start a text.
+    """
 
     mask: int
     stop: tuple[int, ...]
@@ -28,11 +31,14 @@ class Ids:
 
 
 def tokenizer(folder: Path, family: Family) -> transformers.PreTrainedTokenizerBase:
-    """The folder's tokenizer: `tokenizer.json` describes itself, `vocab.json` with `merges.txt` is
-    Qwen2's.
+    """Return the tokenizer of a checkpoint folder.
 
-    It gets the family's chat template where it has none. Never `AutoTokenizer`, which asks for
-    remote code where the released class is not stock. Raises UserError.
+    `tokenizer.json` describes itself, `vocab.json` with `merges.txt` is Qwen2's. Where there is no
+    chat template the family's is set. `AutoTokenizer` is not used, because it asks for remote code
+    where the released class is not stock.
+
+    Raises:
+        UserError: the tokenizer files are missing or damaged.
     """
     if (folder / "tokenizer.json").is_file():
         kind = transformers.PreTrainedTokenizerFast
@@ -67,32 +73,38 @@ def tokenizer(folder: Path, family: Family) -> transformers.PreTrainedTokenizerB
     return words
 
 
-def ids(
-    folder: Path, raw: dict, family: Family, words: transformers.PreTrainedTokenizerBase, rows: int
-) -> Ids:
-    """The special ids of a checkpoint whose embedding has `rows` rows.
+def vocabulary_size(words: transformers.PreTrainedTokenizerBase) -> int:
+    """Return the largest token id + 1, which is more than `len(words)` where ids are left out."""
+    return 1 + max(words.get_vocab().values())
 
-    The config speaks first, then the family's table if the vocabulary is the released one, then the
+
+def ids(
+    folder: Path,
+    raw: dict[str, Any],
+    family: Family,
+    words: transformers.PreTrainedTokenizerBase,
+    rows: int,
+) -> Ids:
+    """Return the special ids of a checkpoint whose embedding has `rows` rows.
+
+    The config comes first, then the family's table if the vocabulary is the released one, then the
     tokenizer: released tokenizer files contradict each other on the mask's string, so its id is
     never looked up by string. Stop ids of config, generation_config.json and table are joined.
-    Raises UserError where one is missing or no row of the embedding.
+
+    Raises:
+        UserError: an id is missing or does not fit the embedding.
     """
     known = family.special if family.special and rows in family.special.rows else None
-    mask = raw.get("mask_token_id")
-    if mask is None:
-        mask = known.mask if known else words.mask_token_id
+    mask = _first(raw.get("mask_token_id"), known.mask if known else None, words.mask_token_id)
     if mask is None:
         raise UserError(
             f"{folder}: neither config.json nor the tokenizer names a mask token; set mask_token_id"
             " in config.json."
         )
     path = folder / "generation_config.json"
-    more = read_json(path).get("eos_token_id") if path.is_file() else None
-    stop = list(
-        dict.fromkeys(
-            [*_listed(raw.get("eos_token_id")), *_listed(more), *(known.stop if known else ())]
-        )
-    )
+    more = check_fields(read_json(path), path.name) if path.is_file() else {}
+    named = [_listed(fields.get("eos_token_id")) for fields in (raw, more)]
+    stop = list(dict.fromkeys([*named[0], *named[1], *(known.stop if known else ())]))
     stop = stop or _listed(words.eos_token_id)
     if not stop:
         raise UserError(
@@ -100,28 +112,43 @@ def ids(
             " eos_token_id in config.json."
         )
     for name, value in (("mask_token_id", mask), *(("eos_token_id", value) for value in stop)):
-        if not 0 <= value < rows:
+        if value >= rows:
             raise UserError(
-                f"{folder}: {name} {value} is no row of the embedding, which has {rows}."
+                f"{folder}: {name} {value} has no row in the embedding, which has {rows} rows."
             )
     if mask in stop:
         raise UserError(
             f"{folder}: token {mask} is both mask and end of sequence; they must differ."
         )
-    if len(words) > rows:
+    if vocabulary_size(words) > rows:
         raise UserError(
-            f"{folder}: the tokenizer has {len(words)} tokens but the embedding only {rows} rows;"
-            " take both of one checkpoint."
+            f"{folder}: the tokenizer has token ids up to {vocabulary_size(words) - 1}, but the"
+            f" embedding has only {rows} rows; take both from one checkpoint."
         )
-    pad = next(
-        value
-        for value in (raw.get("pad_token_id"), known and known.pad, words.pad_token_id, stop[0])
-        if value is not None
-    )
-    if pad == mask:  # attention would take padding for undecided positions
+    pad = _first(raw.get("pad_token_id"), known.pad if known else None, words.pad_token_id)
+    if pad is None or pad < 0 or pad == mask:  # attention would take masks for undecided positions
         pad = stop[0]
     return Ids(mask, tuple(stop), pad, known.begin if known else words.bos_token_id)
 
 
+def answer_text(
+    words: transformers.PreTrainedTokenizerBase, prompt: list[int], answer: list[int]
+) -> str:
+    """Return what decoding prompt and answer together adds to decoding the prompt.
+
+    Many tokenizers drop a space at the beginning of what they decode, so that an answer decoded
+    alone would lose it. Where the prompt ends within a character, the whole character belongs to
+    the answer.
+    """
+    before, whole = (str(words.decode(tokens)) for tokens in (prompt, [*prompt, *answer]))
+    pairs = enumerate(zip(before, whole, strict=False))
+    first = next((at for at, (old, new) in pairs if old != new), len(before))
+    return whole[first:]
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
 def _listed(value: int | list[int] | None) -> list[int]:
-    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]

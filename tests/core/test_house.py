@@ -26,7 +26,6 @@ TOO_LONG = {
     "psd_lab/report/rules.py",
     "psd_lab/report/tables.py",
     "psd_lib/decoding/presets.py",
-    "psd_lib/generation.py",
 }
 
 

@@ -127,7 +127,7 @@ def test_a_block_against_cached_columns_equals_the_stock_network_with_its_own_ca
 @torch.inference_mode()
 @pytest.mark.parametrize("name", [name for name in NAMES if FAMILIES[name].shift])
 def test_the_first_position_of_a_block_gets_its_true_prediction(name):
-    """A placeholder (row 0 of the block's own outputs) would be the prediction of another position."""
+    """A placeholder, row 0 of the block's own outputs, would be another position's prediction."""
     model = tiny_model(5, WIDTH, family=name)
     family, network = model.family, model.denoiser.network
     prompt = ids_of(6, 1, WIDTH)
@@ -149,7 +149,7 @@ def test_the_autoregressive_family_decodes_what_stock_generate_does():
     prompts = [ids_of(8, 5).tolist(), ids_of(9, 11).tolist()]
     for cache in ("none", "exact_block"):
         out = psd_lib.generate(model, prompts, decoder="greedy", gen_length=20, cache=cache)
-        for prompt, sequence in zip(prompts, out):
+        for prompt, sequence in zip(prompts, out, strict=True):
             ids = torch.tensor([prompt])
             expected = model.denoiser.network.generate(
                 ids,
@@ -266,7 +266,7 @@ def test_a_flag_that_the_stock_class_does_not_have_is_refused_by_name(tmp_path, 
 def test_an_absent_llada_flag_is_refused_because_the_released_default_would_apply(tmp_path):
     folder = save_checkpoint(tiny_model(0, WIDTH, family="llada"), tmp_path / "tiny")
     edit_config(folder, block_type="drop", alibi="drop")
-    with pytest.raises(UserError, match="config.json lacks block_type, alibi"):
+    with pytest.raises(UserError, match=r"config\.json lacks block_type, alibi"):
         psd_lib.load(folder)
 
 

@@ -137,7 +137,7 @@ TABLE = {
 
 @pytest.mark.parametrize("family", TABLE)
 def test_a_config_without_ids_gets_those_of_the_released_vocabulary(tmp_path, family):
-    """The tokenizer's own mask token (here id 1) is ignored: SDAR's files disagree on its string."""
+    """The tokenizer's own mask token, id 1, is ignored: SDAR's files disagree on its string."""
     rows, mask, stop, begin = TABLE[family]
     found = ids(tmp_path, {}, FAMILIES[family], tiny_tokenizer(), rows)
     assert (found.mask, found.stop, found.begin) == (mask, stop, begin)
@@ -180,7 +180,7 @@ REFUSED = {
         {"mask_token_id": 32},
         30,
         0,
-        "mask_token_id 32 is no row of the embedding, which has 32",
+        "mask_token_id 32 has no row in the embedding, which has 32 rows",
     ),
     "mask stops": (
         {"mask_token_id": 1, "eos_token_id": 1},
@@ -188,7 +188,7 @@ REFUSED = {
         0,
         "token 1 is both mask and end of sequence",
     ),
-    "long": ({}, 40, 0, "the tokenizer has 40 tokens but the embedding only 32 rows"),
+    "long": ({}, 40, 0, "the tokenizer has token ids up to 39, but the embedding has only 32 rows"),
 }
 
 
