@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class CheckpointRef:
     """A handle of a checkpoint: `fingerprint` and `dtype` decide its rows, `name` and `family` are
-    what rows say of it, and `load` gets the model.
+    what rows say of it, `load` gets the model, and `source` is what finds the checkpoint again.
     """
 
     name: str
@@ -25,6 +25,7 @@ class CheckpointRef:
     dtype: str
     family: Family
     load: Callable[[], Model]
+    source: str = ""
 
     @property
     def cache(self) -> str:
@@ -53,7 +54,7 @@ def checkpoint(name: str, dtype: str = "float32") -> CheckpointRef:
     called = name_of(folder)  # as the loaded model is called
     found = fingerprint(folder)
     return CheckpointRef(
-        called, found, dtype, family_of(raw), lambda: load_model(name, dtype, found)
+        called, found, dtype, family_of(raw), lambda: load_model(name, dtype, found), name
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ from psd_lab.caches import EXACT
 from psd_lab.progress import progress
 from psd_lab.runs.checkpoints import CheckpointRef, checkpoint, in_memory
 from psd_lab.runs.config import ExperimentConfig
-from psd_lab.runs.runner import BackoffState, Batch, WorkItem, refresh
-from psd_lab.runs.store import RowSet, RunFile, folder_of, read
+from psd_lab.runs.runner import WorkItem
+from psd_lab.runs.shards import KILLED, SIZE, Worker
+from psd_lab.runs.store import RowSet
 from psd_lab.runs.tiers import Tier
 
 if TYPE_CHECKING:
@@ -70,15 +71,25 @@ def collect(
     with their runs.
     """
     chosen, config = RowSet(), tier.apply(config)
-    for name in config.models:
-        model = in_memory(loader(name)) if loader else checkpoint(name, tier.dtype)
-        for task_name in config.tasks:
-            items = plan(config, model, task_name, tier)
-            folder = folder_of(results, model.name, model.fingerprint, task_name)
-            decode_missing(items, folder, f"{config.name} {model.name} {task_name}")
-            chosen.take(read(folder), [key for item in items for key in item.keys])
+    with Worker(results) as worker:
+        for name in config.models:
+            model = in_memory(loader(name)) if loader else checkpoint(name, tier.dtype)
+            for task in config.tasks:
+                items = plan(config, model, task, tier)
+                complete(items, worker, f"{config.name} {model.name} {task}")
+                found = worker.reader(items[0]).refresh() if items else RowSet()
+                chosen.take(found, [key for item in items for key in item.keys])
     report_crashes(chosen)
     return chosen
+
+
+def complete(items: Sequence[WorkItem], worker: Worker, label: str) -> None:
+    """Decode and score what is missing, first what no other run is at."""
+    shards = [part for item in items for part in item.slices(SIZE)]
+    left = [part for part in shards if worker.left(part)]
+    busy = [part for part in progress(left, label=label) if not worker.run(part, wait=False)]
+    for part in busy:
+        worker.run(part)
 
 
 def plan(
@@ -90,11 +101,11 @@ def plan(
     task = find_task(task_name, tier)
     examples = task.load(config.split, tier.limit_of(config.name))
     common = defaults(task)
-    decoders = [
-        DecodeConfig.make(**_concrete({**common, **options}, model))
-        for options in config.expand(model.family)
+    decoders = [_concrete({**common, **options}, model) for options in config.expand(model.family)]
+    return [
+        WorkItem(model, task, config.split, DecodeConfig.make(**options), examples, options)
+        for options in decoders
     ]
-    return [WorkItem(model, task, config.split, decoder, examples) for decoder in decoders]
 
 
 def find_task(name: str, tier: Tier) -> Task:
@@ -119,32 +130,15 @@ def _concrete(options: Mapping[str, Any], model: CheckpointRef) -> dict[str, Any
     return {**named, **({"cache": model.cache} if options.get("cache") == EXACT else {})}
 
 
-def decode_missing(items: list[WorkItem], folder: Path, label: str) -> None:
-    """Decode what the folder has no row for yet and append it there, batch by batch; score again
-    what is out of date.
-    """
-    from psd_lab import provenance
-
-    found = read(folder)
-    batches: list[Batch] = [batch for item in items for batch in item.batches(found)]
-    outdated = [(item, rows) for item in items if (rows := item.outdated(found))]
-    if not batches and not outdated:
-        return
-    state = BackoffState()
-    with RunFile(folder, provenance.collect()) as file:
-        for item, rows in outdated:
-            file.append(refresh(rows, item.task, item.examples))
-        for batch in progress(batches, label=label):
-            batch.run(file, state)
-
-
 def report_crashes(found: RowSet) -> None:
     """Warn on stderr of what could not be decoded, so that nobody takes the other rows for all."""
     if found.crashes:
         first = next(iter(found.crashes.values()))
+        killed = any(crash["crash"] == KILLED for crash in found.crashes.values())
         print(
             f"warning: {len(found.crashes)} items could not be decoded and are missing from"
             f" every table (first: {first['example_id']} with {first['label']}: {first['crash']});"
-            " the next run tries them again",
+            " the next run tries them again"
+            f"{', except those that killed their process' if killed else ''}",
             file=sys.stderr,
         )

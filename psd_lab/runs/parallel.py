@@ -5,39 +5,45 @@ thread idle.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
+from multiprocessing import active_children, get_context
 
 from psd_lab import paths
 from psd_lab.progress import progress, reported
 from psd_lab.runs.config import ExperimentConfig
-from psd_lab.runs.experiments import collect
+from psd_lab.runs.engines import Settings, begin, engine
+from psd_lab.runs.plans import RunPlan
+from psd_lab.runs.shards import Worker
 from psd_lab.runs.tiers import Tier
 from psd_lib.errors import UserError
 
 
 def decode(tier: Tier, configs: Sequence[ExperimentConfig], workers: int | None = None) -> None:
-    """Decode everything that `configs` lack at a tier; rows land where `collect` looks for them.
+    """Decode and score everything that `configs` lack at a tier, in `workers` processes.
 
-    `workers` None: as many as `default_workers` says. A model on a task is one piece of work,
-    whatever the number of experiments that want it, so no two processes do the same. Raises what
-    `spread` raises; rows so far are kept.
+    `workers` None: as many as `default_workers` says, or one per GPU where there are several.
+    Raises what the engine raises; rows so far are kept.
     """
-    pieces = list(
-        dict.fromkeys(
-            (task, model) for config in configs for task in config.tasks for model in config.models
-        )
-    )
-    workers = min(default_workers(configs) if workers is None else workers, len(pieces))
-    if workers <= 1:
-        for config in configs:
-            collect(config, tier)
+    plan = RunPlan.of(tier, configs)
+    with Worker() as worker:
+        left = tuple(shard for shard in plan.shards if worker.left(shard.work()))
+    if not left:
         return
-    spread(decode_piece, [(tier, configs, *piece) for piece in pieces], workers, "models x tasks")
+    gpus = device_count() if workers is None else 0
+    count = min(default_workers(configs) if workers is None else workers, len(left))
+    chosen = engine(count, gpus if gpus > 1 else 0)
+    shards = chosen.run(RunPlan(left), Settings())
+    for _ in progress(shards, len(left), label="shards"):
+        pass
+
+
+def device_count() -> int:
+    """Return the number of GPUs here."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def spread(function: Callable[..., None], calls: Sequence[tuple], workers: int, label: str) -> None:
@@ -53,7 +59,7 @@ def spread(function: Callable[..., None], calls: Sequence[tuple], workers: int, 
         return
     with (
         reported(),
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool,
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin) as pool,
     ):
         try:
             work = [pool.submit(function, *call) for call in calls]
@@ -82,26 +88,3 @@ def default_workers(configs: Sequence[ExperimentConfig]) -> int:
         for model in config.models
     )
     return (os.cpu_count() or 1) if embedded and not torch.cuda.is_available() else 1
-
-
-def decode_piece(tier: Tier, configs: Sequence[ExperimentConfig], task: str, model: str) -> None:
-    """Decode one model on one task in every experiment that wants it."""
-    narrow = tier.narrow(models=(model,), tasks=(task,))
-    for config in configs:
-        if task in config.tasks and model in config.models:
-            collect(config, narrow)
-
-
-def _begin() -> None:
-    # Also for the kernels of notebooks. A library that is loaded by now has read them, and must be
-    # told.
-    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End a worker whose parent was killed, which would go on for the rest of its piece."""
-    parent_process().join()
-    os._exit(1)

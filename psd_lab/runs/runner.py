@@ -1,9 +1,9 @@
-"""Decoding what is missing: batches of examples in, scored rows out, appended batch by batch."""
+"""Decoding what is missing, batch by batch, and scoring what was decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 16
 CRASHES_IN_A_ROW = 5
+HASHES = {"data_hash", "second", "hash"}  # cached properties of a work item
 
 
 def second_model(config: DecodeConfig) -> Any:
@@ -34,13 +35,17 @@ def second_model(config: DecodeConfig) -> Any:
 
 @dataclass(frozen=True)
 class WorkItem:
-    """One model with one decoder on the first `examples` of one task: what shares a config hash."""
+    """One model with one decoder on `examples` of one task: what shares a config hash.
+
+    `options` are what the config was made of.
+    """
 
     model: CheckpointRef
     task: Task
     split: str
     config: DecodeConfig
     examples: Sequence[Example]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def data_hash(self) -> str:
@@ -78,24 +83,43 @@ class WorkItem:
         """The keys of all rows of the item."""
         return [(self.hash, example.id) for example in self.examples]
 
-    def missing(self, found: RowSet) -> list[Example]:
-        """Return the examples that `found` has no row for."""
-        return [one for one in self.examples if (self.hash, one.id) not in found.rows]
+    @property
+    def shard(self) -> str:
+        """Name of this very piece of work: its rows, whoever computes them."""
+        return digest(self.keys)
 
-    def batches(self, found: RowSet, size: int = BATCH_SIZE) -> Iterator[Batch]:
-        """Yield the missing examples in batches of similar prompt length."""
-        missing = sorted(self.missing(found), key=lambda one: (len(one.prompt), one.id))
-        for start in range(0, len(missing), size):
-            yield Batch(self, missing[start : start + size])
+    def with_examples(self, examples: Sequence[Example]) -> WorkItem:
+        """Return the same work on other examples."""
+        other = replace(self, examples=examples)
+        # What was computed from the rest still holds, and reads whole files.
+        known = {name: self.__dict__[name] for name in self.__dict__.keys() & HASHES}
+        other.__dict__.update(known)
+        return other
+
+    def slices(self, size: int) -> Iterator[WorkItem]:
+        """Yield the work in pieces of `size` examples, the first ones first."""
+        for start in range(0, len(self.examples), size):
+            yield self.with_examples(self.examples[start : start + size])
+
+    def missing(self, found: RowSet) -> list[Example]:
+        """Return the examples that `found` has no completion for."""
+        return [one for one in self.examples if found.completion((self.hash, one.id)) is None]
+
+    def batches(self, examples: Sequence[Example], size: int = BATCH_SIZE) -> Iterator[Batch]:
+        """Yield examples in batches of similar prompt length."""
+        ordered = sorted(examples, key=lambda one: (len(one.prompt), one.id))
+        for start in range(0, len(ordered), size):
+            yield Batch(self, ordered[start : start + size])
 
     def outdated(self, found: RowSet) -> list[Row]:
-        """Return the rows to score again: those whose scorer failed, and those of another version
-        of the scoring rules.
+        """Return what to score: completions without a verdict, those whose scorer failed, and those
+        of another version of the scoring rules.
         """
-        rows = [found.rows[key] for key in self.keys if key in found.rows]
-        version = self.task.version
         return [
-            row for row in rows if row["correct"] is None or row.get("postprocessing") != version
+            row
+            for row in map(found.completion, self.keys)
+            if row is not None
+            and (row.get("correct") is None or row.get("postprocessing") != self.task.version)
         ]
 
     def decode(self, examples: Sequence[Example]) -> list[generation.Sequence]:
@@ -147,21 +171,23 @@ class Batch:
     work: WorkItem
     examples: Sequence[Example]
 
-    def run(self, file: RunFile, state: BackoffState | None = None) -> list[Row]:
-        """Decode and score the examples and append their rows, which are also returned.
+    def run(self, file: RunFile, state: BackoffState | None = None) -> None:
+        """Decode the examples and append their completions.
 
         Where memory does not suffice the batch is halved, for the following batches too. Where
         anything else fails its halves are tried apart, until the example that fails is alone: it
-        gets a record of the error instead of a row.
+        gets a record of the error instead of a completion.
 
         Raises:
             UserError: The input is bad, or one example after the other fails.
         """
         state, examples = state or BackoffState(), self.examples
         if len(examples) > state.size:
-            return self._parts(file, state, state.size)
+            self._parts(file, state, state.size)
+            return
         try:
-            rows = self._rows()
+            file.begin(self.work.hash, [example.id for example in examples])
+            sequences = self.work.decode(examples)
         except UserError:
             raise
         except Exception as error:
@@ -169,25 +195,19 @@ class Batch:
                 state.size = max(1, len(examples) // 2)
                 free_memory()
             if len(examples) > 1:
-                return self._parts(file, state, (len(examples) + 1) // 2)
-            self._quarantine(error, file, state)
-            return []
+                self._parts(file, state, (len(examples) + 1) // 2)
+            else:
+                self._quarantine(error, file, state)
+            return
         state.crashes = 0
-        file.append(rows)
-        return rows
-
-    def _parts(self, file: RunFile, state: BackoffState, size: int) -> list[Row]:
-        parts = [
-            self.examples[start : start + size] for start in range(0, len(self.examples), size)
-        ]
-        return [row for part in parts for row in Batch(self.work, part).run(file, state)]
-
-    def _rows(self) -> list[Row]:
-        sequences = self.work.decode(self.examples)
-        scores = self.work.task.score_many(
-            [(s.text, e) for s, e in zip(sequences, self.examples, strict=True)]
+        described = self.work.describe()
+        file.append(
+            {**described, **generation_row(*one)} for one in zip(examples, sequences, strict=True)
         )
-        return [self._row(*parts) for parts in zip(self.examples, sequences, scores, strict=True)]
+
+    def _parts(self, file: RunFile, state: BackoffState, size: int) -> None:
+        for start in range(0, len(self.examples), size):
+            Batch(self.work, self.examples[start : start + size]).run(file, state)
 
     def _quarantine(self, error: Exception, file: RunFile, state: BackoffState) -> None:
         state.crashes += 1
@@ -201,47 +221,44 @@ class Batch:
                 " far are kept, run again once the cause is gone."
             ) from error
 
-    def _row(self, example: Example, sequence: generation.Sequence, score: Score) -> Row:
-        iterations = sequence.trace.iterations
-        return {
-            **self.work.describe(),
-            "example_id": example.id,
-            "completion": sequence.text,
-            "tokens": sequence.n_tokens,
-            "token_ids_hash": digest(sequence.tokens),
-            **_verdict(score),
-            "nfe": sequence.nfe,
-            "rows": sequence.rows,
-            "query_tokens": sequence.query_tokens,
-            "second_nfe": sequence.second_nfe,
-            "second_query_tokens": sequence.second_query_tokens,
-            "model_ms": round(sequence.model_ms, 3),
-            "loop_ms": round(sequence.loop_ms, 3),
-            "stopped": sequence.stopped,
-            "step_stats": {
-                name: [iteration[name] for iteration in iterations]
-                for name in ("accepted", "drafted", "committed", "block")
-            },
-        }
+
+def generation_row(example: Example, sequence: generation.Sequence) -> Row:
+    """Return what a row says of one decoded example."""
+    iterations = sequence.trace.iterations
+    return {
+        "example_id": example.id,
+        "completion": sequence.text,
+        "tokens": sequence.n_tokens,
+        "token_ids_hash": digest(sequence.tokens),
+        "nfe": sequence.nfe,
+        "rows": sequence.rows,
+        "query_tokens": sequence.query_tokens,
+        "second_nfe": sequence.second_nfe,
+        "second_query_tokens": sequence.second_query_tokens,
+        "model_ms": round(sequence.model_ms, 3),
+        "loop_ms": round(sequence.loop_ms, 3),
+        "stopped": sequence.stopped,
+        "step_stats": {
+            name: [iteration[name] for iteration in iterations]
+            for name in ("accepted", "drafted", "committed", "block")
+        },
+    }
 
 
-def rescore(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
-    """Score the completions of rows again: the same rows with fresh `correct`, `answer` and
-    `reason`.
+def verdict_rows(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
+    """Score the completions of rows, which may have a verdict already.
+
+    Returns:
+        The verdicts as rows of their own; `judged` counts those that came before.
     """
     known = {example.id: example for example in examples}
     scores = task.score_many([(row["completion"], known[row["example_id"]]) for row in rows])
-    return [{**row, **_verdict(score)} for row, score in zip(rows, scores, strict=True)]
-
-
-def refresh(rows: Sequence[Row], task: Task, examples: Sequence[Example]) -> list[Row]:
-    """Return rescored rows that replace the stored ones: `judged` counts the judgements,
-    `postprocessing` names the version.
-    """
-    version = {"postprocessing": task.version}
     return [
-        {**row, **version, "judged": row.get("judged", 0) + 1}
-        for row in rescore(rows, task, examples)
+        {name: row[name] for name in ("config_hash", "example_id", "token_ids_hash")}
+        | _verdict(score)
+        | {"postprocessing": task.version}
+        | ({"judged": row.get("judged", 0) + 1} if "correct" in row else {})
+        for row, score in zip(rows, scores, strict=True)
     ]
 
 

@@ -2,12 +2,11 @@
 
     <root>/rows/<model>-<fingerprint>/<task>/<run>.jsonl
 
-A file holds what one run of one process decoded. It starts with the run's provenance and holds one
-row per line, each flushed to the disk before the next is computed. Files are never changed
+A file holds what one run of one process decoded and scored. It starts with the run's provenance,
+and each batch is flushed to the disk before the next is computed. Files are never changed
 afterwards, so two runs at once, or a run and the orphan of a killed one, cannot hurt each other:
-the first row of a (config hash, example id) is the one that counts. Two kinds of lines besides: a
-row with a higher `judged` is the same completion judged again and replaces the verdict; a line with
-`crash` says why an example has no row.
+the first completion of a (config hash, example id) is the one that counts, with the verdict that
+was given last. `psd_lab.runs.rows` describes the lines.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from typing import Any, BinaryIO
 from psd_lab import paths
 from psd_lab.files import refusal, write_atomically
 from psd_lab.runs.config import digest
-from psd_lab.runs.rows import FORMAT, PROVENANCE, Key, Row, decode, encode, key_of
+from psd_lab.runs.rows import FORMAT, PROVENANCE, Key, Row, decode, encode, judged, key_of
 from psd_lib.errors import UserError
 
 # Stands for a run whose line was deleted, as the message about a damaged line advises.
@@ -49,7 +48,7 @@ class RunFile:
         self.file: BinaryIO | None = None
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Write rows and wait until the disk has them; every row gets this run's provenance id.
+        """Write lines and wait until the disk has them; each gets this run's provenance id.
 
         Raises:
             UserError: The disk is full or cannot be written: earlier rows are kept.
@@ -64,6 +63,10 @@ class RunFile:
         except OSError as error:
             self._close()  # the line may be torn: what comes after it needs a file of its own
             raise refusal(self.folder, error) from None
+
+    def begin(self, config_hash: str, ids: list[str]) -> None:
+        """Write what is about to be decoded: if this process dies of it, the next one knows."""
+        self.append([{"config_hash": config_hash, "begin": ids}])
 
     def _open(self) -> bytes:
         paths.make_folder(self.folder)
@@ -82,38 +85,67 @@ class RunFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            with suppress(UserError):  # on a full disk the end is not written, as after a kill
+                self.append([{"closed": True}])
         self._close()
 
 
 @dataclass
 class RowSet:
-    """What was read: rows by key, provenance blocks by id, keys whose runs disagree on the tokens,
-    and the last crash of examples that have no row.
+    """What was read: rows by key, completions without a verdict, provenance blocks by id, keys
+    whose runs disagree on the tokens, and the last crash of examples that have no completion.
     """
 
     rows: dict[Key, Row] = field(default_factory=dict)
+    unscored: dict[Key, Row] = field(default_factory=dict)
     provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
     conflicts: set[Key] = field(default_factory=set)
     crashes: dict[Key, Row] = field(default_factory=dict)
+    early: dict[Key, Row] = field(default_factory=dict)  # verdicts read before their completions
+
+    def completion(self, key: Key) -> Row | None:
+        """Return the row of a key, or its completion where it has no verdict yet."""
+        return self.rows.get(key) or self.unscored.get(key)
 
     def add(self, line: dict[str, Any]) -> None:
-        """Take in one line of a file; the first row of a key wins, but for a later verdict on the
-        same tokens.
+        """Take in one line of a file; the first completion of a key wins, and the last verdict on
+        the same tokens.
         """
         if PROVENANCE in line:
             self.provenance[line["id"]] = line[PROVENANCE]
+        elif "example_id" not in line:
             return
-        key = key_of(line)
-        if "crash" in line:
-            if key not in self.rows:
-                self.crashes[key] = line
-            return
+        elif "crash" in line:
+            if self.completion(key_of(line)) is None:
+                self.crashes[key_of(line)] = line
+        else:
+            if "completion" in line:
+                self._add_completion(key_of(line), line)
+            if "correct" in line:
+                self._add_verdict(key_of(line), line)
+
+    def _add_completion(self, key: Key, line: Row) -> None:
         self.crashes.pop(key, None)
-        first = self.rows.setdefault(key, line)
-        if first["token_ids_hash"] != line["token_ids_hash"]:
+        first = self.completion(key)
+        if first is None:
+            self.unscored[key] = line
+            if key in self.early:
+                self._add_verdict(key, self.early.pop(key))
+        elif first["token_ids_hash"] != line["token_ids_hash"]:
             self.conflicts.add(key)
-        elif line.get("judged", 0) > first.get("judged", 0):
-            self.rows[key] = line
+
+    def _add_verdict(self, key: Key, line: Row) -> None:
+        row = self.completion(key)
+        if row is None:
+            known = self.early.get(key)
+            if known is None or line.get("judged", 0) > known.get("judged", 0):
+                self.early[key] = line
+        elif row["token_ids_hash"] == line["token_ids_hash"] and (
+            key in self.unscored or line.get("judged", 0) > row.get("judged", 0)
+        ):
+            self.unscored.pop(key, None)
+            self.rows[key] = judged(row, line)
 
     def take(self, other: RowSet, keys: Iterable[Key]) -> None:
         """Add what another set has of these keys, in their order."""
@@ -130,40 +162,81 @@ def folder_of(results: Path | None, model: str, fingerprint: str, task: str) -> 
     return Path(results or paths.RESULTS) / "rows" / f"{model}-{fingerprint}" / task
 
 
+class Reader:
+    """Reads the union of a folder's files, and later only what was added to them."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.found = folder, RowSet()
+        self._files: dict[Path, _Place] = {}
+
+    def refresh(self) -> RowSet:
+        """Read what is new, oldest file first, and return all rows so far.
+
+        The unfinished last line of a killed run is ignored.
+
+        Raises:
+            UserError: Another line is not a row, or not the one that was written.
+        """
+        for path in sorted(self.folder.glob("*.jsonl")):
+            place = self._files.setdefault(path, _Place())
+            if path.stat().st_size == place.offset:
+                continue
+            with path.open("rb") as file:
+                file.seek(place.offset)
+                for line in place.lines(file):
+                    if isinstance(line, ValueError):
+                        raise UserError(
+                            f"{path} line {place.number} is not a result row ({line}): delete that"
+                            " line to have its example decoded again; all other lines stay valid."
+                        )
+                    place.follow(line)
+                    self.found.add(line)
+        return self.found
+
+    def deaths(self, key: Key) -> int:
+        """Return how many runs ended without a word while they decoded an example."""
+        if self.found.completion(key) is not None:
+            return 0
+        return sum(key in place.begun for place in self._files.values())
+
+
+@dataclass
+class _Place:
+    """How far a file was read; `begun` is what its run was decoding there."""
+
+    offset: int = 0
+    number: int = 0
+    checksum: bool = False
+    begun: set[Key] = field(default_factory=set)
+
+    def lines(self, file: Iterable[bytes]) -> Iterator[dict[str, Any] | ValueError]:
+        """Yield the content of each line, or what is wrong with it; not of a torn last one."""
+        for raw in file:
+            if not raw.endswith(b"\n"):
+                return
+            self.number += 1
+            try:
+                line = decode(raw, self.checksum)
+            except ValueError as error:
+                yield error
+                continue
+            self.offset += len(raw)
+            self.checksum = self.checksum or line.get("format", 1) >= FORMAT
+            yield line
+
+    def follow(self, line: dict[str, Any]) -> None:
+        """Note what the run of the file is decoding after this line."""
+        if "begin" in line:
+            self.begun = {(line["config_hash"], one) for one in line["begin"]}
+        elif "closed" in line:
+            self.begun = set()
+        elif "completion" in line or "crash" in line:
+            self.begun.discard(key_of(line))
+
+
 def read(folder: Path) -> RowSet:
-    """Read the union of a folder's files, oldest first.
-
-    The unfinished last line of a killed run is ignored.
-
-    Raises:
-        UserError: Another line is not a row, or not the one that was written.
-    """
-    found = RowSet()
-    for path in sorted(folder.glob("*.jsonl")):
-        with path.open("rb") as file:
-            for number, line in _lines(file):
-                if isinstance(line, ValueError):
-                    raise UserError(
-                        f"{path} line {number} is not a result row ({line}): delete that line to"
-                        " have its example decoded again; all other lines stay valid."
-                    )
-                found.add(line)
-    return found
-
-
-def _lines(file: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
-    """Yield number and content of each line, or what is wrong with it; not of a torn last one."""
-    checksum = False
-    for number, raw in enumerate(file, start=1):
-        if not raw.endswith(b"\n"):
-            return
-        try:
-            line = decode(raw, checksum)
-        except ValueError as error:
-            yield number, error
-            continue
-        checksum = checksum or line.get("format", 1) >= FORMAT
-        yield number, line
+    """Read the union of a folder's files, see `Reader.refresh`."""
+    return Reader(folder).refresh()
 
 
 def publish(path: Path, rows: Iterable[Row], provenance: Mapping[str, Any]) -> None:
@@ -190,10 +263,11 @@ def read_published(path: Path) -> RowSet:
         raise UserError(f"{path} does not exist: `psd reproduce` writes it.")
     found = RowSet()
     try:
+        place = _Place()
         with gzip.open(path, "rb") as file:
-            for number, line in _lines(file):
+            for line in place.lines(file):
                 if isinstance(line, ValueError):
-                    raise ValueError(f"line {number}: {line}")
+                    raise ValueError(f"line {place.number}: {line}")
                 found.add(line)
     except (OSError, EOFError, ValueError) as error:
         raise UserError(

@@ -116,7 +116,8 @@ def test_bad_input_is_no_crash(tmp_path, model):
     long = replace(ONE, options={"gen_length": 10_000})
     with pytest.raises(UserError, match=r"exceeds the model's 256 positions"):
         run(long, 2, tmp_path, loader=lambda name: model)
-    assert not (tmp_path / "rows").exists()
+    found = contents(tmp_path)
+    assert not (found.rows or found.unscored or found.crashes)
 
 
 def test_an_interrupt_loses_the_batch_in_flight_only(tmp_path, model, decoded):
@@ -129,7 +130,7 @@ def test_an_interrupt_loses_the_batch_in_flight_only(tmp_path, model, decoded):
     before.append(third)
     with pytest.raises(KeyboardInterrupt):
         run(ONE, 40, tmp_path, loader=lambda name: model)
-    assert len(contents(tmp_path).rows) == 32
+    assert len(contents(tmp_path).unscored) == 32
 
 
 def test_rows_whose_judge_failed_are_judged_again_and_not_decoded_again(
@@ -173,7 +174,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_there_is(tmp_path, model, mo
         DecodeConfig.make("greedy", gen_length=12),
         tasks.get("toy").load("test", 4),
     )
-    first, second = work.batches(read(tmp_path), size=2)
+    first, second = work.batches(work.missing(read(tmp_path)), size=2)
     with RunFile(tmp_path, {}) as file:
         first.run(file, BackoffState())
 
@@ -183,7 +184,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_there_is(tmp_path, model, mo
         monkeypatch.setattr("psd_lab.runs.store.os.fsync", full)
         with pytest.raises(UserError, match=r"No space left on device.*rows are kept"):
             second.run(file, BackoffState())
-    assert len(read(tmp_path).rows) >= 2
+    assert len(read(tmp_path).unscored) >= 2
 
 
 def test_sampling_does_not_depend_on_the_batch(tmp_path, model, decoded):

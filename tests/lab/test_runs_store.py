@@ -9,14 +9,19 @@ import pytest
 from support.toy import row
 
 from psd_lab import files
-from psd_lab.runs.store import LOST, RowSet, RunFile, publish, read, read_published
+from psd_lab.runs.store import LOST, Reader, RowSet, RunFile, publish, read, read_published
 from psd_lib.errors import UserError
 
 
 def write(folder, *rows, commit="abc"):
+    """Write rows as a run does that is killed after them."""
     with RunFile(folder, {"commit": commit}) as one:
         one.append(rows)
-        return folder / one.file.name
+        path = folder / one.file.name
+    *lines, closed = lines_of(path)
+    assert b"closed" in closed
+    path.write_bytes(b"".join(lines))
+    return path
 
 
 def lines_of(path):
@@ -192,3 +197,48 @@ def test_a_damaged_published_file_is_named(tmp_path, content):
         read_published(tmp_path / "rows.jsonl.gz")
     with pytest.raises(UserError, match=r"does not exist"):
         read_published(tmp_path / "none.jsonl.gz")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_generations_and_verdicts_make_rows_in_whatever_order_they_are_read(tmp_path, order):
+    whole = row("a", answers={"x": "1"}, postprocessing="v1", provenance="p")
+    verdict = {name: whole.pop(name) for name in ("correct", "answer", "reason", "answers")}
+    verdict |= {name: whole[name] for name in ("config_hash", "example_id", "token_ids_hash")}
+    again = verdict | {"correct": False, "postprocessing": "v2", "judged": 1}
+    del again["answers"]
+    found = RowSet()
+    for at in order:
+        found.add([whole, verdict, again][at])
+    (got,) = found.rows.values()
+    assert not found.unscored
+    assert (got["correct"], got["postprocessing"], got["judged"]) == (False, "v2", 1)
+    assert "answers" not in got
+    assert [name for name in got if name in ("token_ids_hash", "correct", "judged", "nfe")] == [
+        "token_ids_hash",
+        "correct",
+        "judged",
+        "nfe",
+    ]
+
+
+def test_a_completion_without_a_verdict_is_kept_and_is_not_a_row(tmp_path):
+    generation = row("a")
+    for name in ("correct", "answer", "reason"):
+        del generation[name]
+    write(tmp_path, generation)
+    found = read(tmp_path)
+    assert not found.rows
+    assert found.completion(("c1", "a"))["completion"] == ""
+
+
+def test_only_what_was_added_is_read_again(tmp_path):
+    reader = Reader(tmp_path)
+    assert reader.refresh().rows == {}
+    with RunFile(tmp_path, {}) as one:
+        one.append([row("a")])
+        assert len(reader.refresh().rows) == 1
+        one.begin("c1", ["b"])
+        reader.refresh()
+        assert reader.deaths(("c1", "b")) == 1  # until it ends in an orderly way
+    reader.refresh()
+    assert reader.deaths(("c1", "b")) == 0
