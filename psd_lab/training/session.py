@@ -212,8 +212,14 @@ def _spawn(ranks: int, *arguments: Any) -> None:
         if not found:
             raise
         raise UserError(sentence) from None
-    except mp.ProcessExitedException:
+    except mp.ProcessExitedException as error:
+        if error.signal_name:
+            why = f"was killed by {error.signal_name} (out of memory?)"
+        else:
+            why = (
+                f"ended with exit code {error.exit_code}, for the reason above; a script that calls"
+                ' train needs `if __name__ == "__main__":`, or ranks=1'
+            )
         raise UserError(
-            "a training process was killed (out of memory?): the last checkpoint is kept; run"
-            " again to go on."
+            f"a training process {why}: the last checkpoint is kept; run again to go on."
         ) from None

@@ -8,6 +8,7 @@ import signal
 from dataclasses import replace
 
 import pytest
+from torch.multiprocessing import spawn
 
 from psd_lab.training import places, session
 from psd_lab.training.network import Shape
@@ -225,6 +226,22 @@ def test_a_disk_without_room_is_refused_before_training(tmp_path):
         UserError, match=r"Training needs 1048576 MiB in .*, where \d+ MiB are free"
     ):
         check_room(tmp_path, 2**40)
+
+
+def die(_rank, how):
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(3)
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"), [("killed", "was killed by SIGKILL"), ("ended", "ended with exit code 3")]
+)
+def test_a_process_that_ends_is_one_sentence(monkeypatch, how, sentence):
+    monkeypatch.setattr(session, "_work", die)
+    monkeypatch.setattr(session.mp, "spawn", lambda f, args, nprocs: spawn(f, args[1:], nprocs))
+    with pytest.raises(UserError, match=f"a training process {sentence}.*the last checkpoint"):
+        session._spawn(2, how)
 
 
 @pytest.mark.usefixtures("untrained")
