@@ -13,8 +13,8 @@ import statistics
 import torch
 
 from psd_lab.tasks import get
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.checks import at_least
+from psd_lib import DecodeConfig
+from psd_lib.core.checks import at_least
 from psd_lib.generation import generate
 from psd_lib.models import Model, load
 

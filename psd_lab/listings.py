@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 from psd_lab import paths
 
 if TYPE_CHECKING:
-    from psd_lib.decoding.presets import Preset
+    from psd_lib import Decoder
 
 
 def decoders() -> Iterator[str]:
     """Every decoder with its plugs and its source, the names that options may take, and where
     options are explained.
     """
-    from psd_lib.decoding import ACCEPTORS, BUILDERS, CACHES, POLICIES, PRESETS, STOPS
-    from psd_lib.decoding.presets import PLUGS
+    from psd_lib import ACCEPTORS, CACHES, DECODERS, DRAFTERS, POLICIES, STOPS
+    from psd_lib.core.parts import PARTS
 
     yield from columns(
         [
-            ("DECODER", *(kind.upper() for kind in PLUGS), "SOURCE"),
-            *((name, *plugs(preset), preset.source) for name, preset in PRESETS.items()),
+            ("DECODER", *(kind.upper() for kind in PARTS), "SOURCE"),
+            *((name, *plugs(preset), preset.source) for name, preset in DECODERS.items()),
         ]
     )
     yield ""
@@ -32,7 +32,7 @@ def decoders() -> Iterator[str]:
     )
     for option, registry in (
         ("policy", POLICIES),
-        ("builder", BUILDERS),
+        ("drafter", DRAFTERS),
         ("acceptor", ACCEPTORS),
         ("cache", CACHES),
         ("stop", STOPS),
@@ -47,21 +47,17 @@ def decoders() -> Iterator[str]:
     )
 
 
-def plugs(preset: Preset) -> list[str]:
-    """The names of a decoder's policy, builder, acceptor and stop rule, "-" for none, * where
+def plugs(decoder: Decoder) -> list[str]:
+    """The names of a decoder's policy, drafter, acceptor and stop rule, "-" for none, * where
     another one may be asked for.
     """
-    from psd_lib.decoding.presets import EXCHANGED
+    from psd_lib.core.parts import parts_of
 
     found = []
-    for kind, (slot, _) in EXCHANGED.items():
-        plug, exchanged = getattr(preset, kind), slot in preset.open
-        absent = (
-            plug is None
-            or plug.name == "none"
-            or (kind == "acceptor" and preset.builder.name == "none")
-        )
-        found.append(("-" if absent else plug.name) + "*" * exchanged)
+    for kind, part in parts_of(decoder).items():
+        nothing = kind == "acceptor" and decoder.drafter.depth == 0
+        absent = part is None or part.name == "none" or nothing
+        found.append(("-" if absent else part.name) + "*" * (kind in decoder.exchange))
     return found
 
 

@@ -4,30 +4,51 @@ model = psd_lib.load("mini-sdar")
 out = psd_lib.generate(model, ["..."], decoder="psd", policy="confidence", threshold=0.9, depth=3)
 """
 
-import warnings
 from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
-# Notebooks show plain bars and no widgets, so missing ipywidgets is no news.
-warnings.filterwarnings("ignore", message="IProgress not found")
-
-# heavy imports (torch, transformers) happen on first use, so that `import psd_lib` and `psd --help`
-# are instant
-_LAZY = {
-    "load": "psd_lib.models",
-    "generate": "psd_lib.generation",
-    "Model": "psd_lib.models",
-    "DecodeConfig": "psd_lib.decoding",
+# Heavy imports (torch, transformers) happen on first use, so that `psd --help` is instant.
+_MODELS = ("Model", "load")
+_GENERATION = ("Generation", "Sequence", "generate")
+_DECODING = (
+    "ACCEPTORS",
+    "CACHES",
+    "DECODERS",
+    "DRAFTERS",
+    "POLICIES",
+    "STOPS",
+    "Acceptor",
+    "CachePlan",
+    "DecodeConfig",
+    "Decoder",
+    "Drafter",
+    "Drafts",
+    "EdgeAcceptor",
+    "Observer",
+    "Policy",
+    "Scores",
+    "StopRule",
+    "decode",
+    "register",
+    "register_decoder",
+)
+_HOMES = {
+    **dict.fromkeys(_MODELS, "psd_lib.models"),
+    **dict.fromkeys(_GENERATION, "psd_lib.generation"),
+    **dict.fromkeys(_DECODING, "psd_lib.core"),
 }
 
-__all__ = ["__version__", *_LAZY]
+__all__ = ["__version__", *_HOMES]
 
 
-def __getattr__(name: str):
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'psd_lib' has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'psd_lib' has no attribute {name!r}")
+    if name in _DECODING:
+        import_module("psd_lib.methods")  # names of methods are known whatever was imported before
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from transformers.utils import logging
 
-from psd_lib.decoding import DecodeConfig, Ledger, Recording, decode
-from psd_lib.decoding.checks import at_least
+from psd_lib.core import DecodeConfig, Ledger, Observer, Recording, decode
+from psd_lib.core.checks import at_least
 from psd_lib.errors import UserError
 from psd_lib.models import Model
+from psd_lib.models.companions import attach
 from psd_lib.models.prompts import encode
 
 Progress = Callable[[list[list[int]]], Iterable[list[int]]]
@@ -145,12 +146,12 @@ def generate(
     record_scores: bool = False,
     config: DecodeConfig | None = None,
     index: Iterable[int] | None = None,
+    observer: Observer | None = None,
     **options: Any,
 ) -> Generation:
     """Decode prompts with a decoder by name and its options, or with a ready config.
 
     Args:
-        model: what `psd_lib.load` returns.
         prompts: one text or several; token ids, chat messages and what a tokenizer returns are
             read as well, see `psd_lib.models.prompts.encode`.
         decoder: a decoder's name, "psd" unless given.
@@ -159,7 +160,8 @@ def generate(
         record_scores: keep the scores of every iteration in the traces.
         config: takes the place of decoder and options.
         index: numbers the prompts for the noise at temperature > 0; 0, 1, ... unless given.
-        options: policy, builder, acceptor, stop and what these have (k, threshold, depth, eager,
+        observer: looks at every step.
+        options: policy, drafter, acceptor, stop and what these have (k, threshold, depth, eager,
             graph, ...), as far as the decoder leaves them open, and block_length, gen_length,
             temperature, seed, cache.
 
@@ -170,7 +172,7 @@ def generate(
         raise UserError(f"model must be a loaded model, such as psd_lib.load(NAME), got {model!r}.")
     config = _config(config, decoder, options)
     at_least("batch_size", batch_size, 1)
-    attached = config.attach(model)
+    attached = attach(config, model)
     ids = encode(model, prompts, config.gen_length)
     block_length = resolve_block_length(model, config)
     numbers = _numbers(index, len(ids))
@@ -182,10 +184,9 @@ def generate(
             [ids[at] for at in batch],
             attached,
             block_length=block_length,
-            absolute_blocks=model.denoiser.absolute_blocks,
-            device=model.denoiser.device,
             index=[numbers[at] for at in batch],
             record_scores=record_scores,
+            observer=observer,
         )
         ledger = ledger + recording.ledger
         for row, at in enumerate(batch):

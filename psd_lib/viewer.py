@@ -9,6 +9,7 @@ replays the steps where scripting is on.
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ SLIDE = (
 )
 
 
-def trace_html(sequence) -> str:
+def trace_html(sequence: Any) -> str:
     """One `Sequence` as static HTML: prompt, answer with the commit step of every token, legend,
     calls and TPF.
 
@@ -78,7 +79,7 @@ def trace_html(sequence) -> str:
     )
 
 
-def _span(trace, i: int, last: int) -> str:
+def _span(trace: Any, i: int, last: int) -> str:
     step, depth = int(trace.step[i]), int(trace.depth[i])
     shade = min(step * len(SHADES) // (last + 1), len(SHADES) - 1)
     who = f"accepted draft {depth}" if depth else "policy's own step"
@@ -102,7 +103,7 @@ def _slider(last: int) -> str:
     )
 
 
-def _legend(trace, shown: np.ndarray, last: int) -> str:
+def _legend(trace: Any, shown: np.ndarray, last: int) -> str:
     swatches = "".join(
         f'<span class="psd-{i}" style="padding:0 .5em">{_range(i, last)}</span>'
         for i in range(len(SHADES))

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psd_lab.caches import exact_cache
 from psd_lab.calibration.counts import Counts
-from psd_lab.calibration.trajectories import Witness
+from psd_lab.calibration.trajectories import Note, Trajectories, walks
 from psd_lab.progress import progress as show_progress
 from psd_lab.provenance import collect
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.checks import at_least
-from psd_lib.decoding.graph_files import Calibration
+from psd_lib import DecodeConfig
+from psd_lib.core.checks import at_least
 from psd_lib.errors import UserError
+from psd_lib.methods.spiffy import Calibration, Formula
 
 if TYPE_CHECKING:
-    from psd_lab.calibration.trajectories import BoundWitness
     from psd_lab.tasks.base import Example, Task
-    from psd_lib.decoding.graphs import Formula
     from psd_lib.models import Model
 
 SPLIT = "validation"
@@ -75,8 +72,8 @@ def calibrate(
     for one, config in configs.items():
         prompts = [example.prompt for example in examples[one]]
         show = partial(show_progress, label=one.name) if progress else False
-        for batch in _recorded(model, prompts, config, vocabulary, show):
-            counts.add(batch.walks(horizon))
+        for notes in _recorded(model, prompts, config, vocabulary, show):
+            counts.add(walks(notes, horizon))
     formulas = _best(counts, nodes)
     about = _provenance(model, examples, configs) | {"horizon": horizon, "vocabulary": vocabulary}
     return Calibration(
@@ -138,14 +135,13 @@ def _examples(tasks: Sequence[Task], items: int) -> dict[Task, list[Example]]:
 
 def _recorded(
     model: Model, prompts: list[str], config: DecodeConfig, vocabulary: int, progress: Any
-) -> list[BoundWitness]:
-    """Decode with the bare policy and return what was recorded of every batch."""
+) -> list[list[Note]]:
+    """Decode with the bare policy and return what was noted of every batch."""
     import psd_lib
 
-    witness = Witness(vocabulary)
-    bare = replace(config.bare, builder=witness)
-    psd_lib.generate(model, prompts, config=bare, progress=progress)
-    return witness.seen
+    trajectories = Trajectories(vocabulary)
+    psd_lib.generate(model, prompts, config=config.bare, progress=progress, observer=trajectories)
+    return trajectories.batches()
 
 
 def _provenance(

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from psd_lib.decoding.graphs import Formula
+from psd_lib.methods.spiffy import Formula
 
 
 @dataclass

@@ -3,80 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from psd_lib.decoding.alternatives import Ranked
-from psd_lib.decoding.drafts import Drafts, NoDraft
-from psd_lib.decoding.graphs import Formula
-from psd_lib.decoding.policies import Policy
-from psd_lib.decoding.scores import Scores, order
-
-if TYPE_CHECKING:
-    from psd_lib.decoding.loop import Loop
+from psd_lib.core.batch import Batch
+from psd_lib.core.scores import order
+from psd_lib.core.strategy import Needs, Observer, Step
+from psd_lib.methods.spiffy import Formula
 
 
 @dataclass(frozen=True)
-class Witness(NoDraft):
-    """A builder that drafts nothing and notes every state of the bare policy, with the `vocabulary`
-    best tokens of each.
+class Note:
+    """One step of a batch: `start` int64 `[S]` of each window, -1 for finished sequences; the state
+    `node0` after it, its `masked` positions and their `rank` `[S, W]`; `tokens` `[S, W, R]` by rank.
     """
 
-    vocabulary: int = 1
-    seen: list[BoundWitness] = field(default_factory=list, compare=False)
-    name: ClassVar[str] = "witness"
+    start: Tensor
+    node0: Tensor
+    masked: Tensor
+    rank: Tensor
+    tokens: Tensor
 
-    def begin(self, loop: Loop) -> BoundWitness:
-        """One witness per batch."""
-        loop.session = Ranked(loop.session, loop.denoiser, loop.canvas, self.vocabulary)
-        self.seen.append(BoundWitness(loop))
-        return self.seen[-1]
+    def on_host(self) -> Note:
+        """Return the note with all tensors on the host."""
+        return Note(*(part.cpu() for part in vars(self).values()))
 
 
-class BoundWitness:
-    """The notes on one batch: per iteration start of the window, node 0, its mask, position ranks,
-    ranked tokens.
+class Trajectories(Observer):
+    """Note every step of a bare policy, with the `vocabulary` best tokens of each position."""
+
+    def __init__(self, vocabulary: int):
+        self.vocabulary = vocabulary
+        self._notes: dict[int, list[Note]] = {}
+        self._batches: list[Batch] = []  # kept, so that no two have one identity
+
+    @property
+    def needs(self) -> Needs:
+        """Ask for as many best tokens."""
+        return Needs(top_tokens=self.vocabulary)
+
+    def on_step(self, batch: Batch, step: Step) -> None:
+        """Note the step."""
+        if id(batch) not in self._notes:
+            self._batches.append(batch)
+            self._notes[id(batch)] = []
+        start = torch.where(batch.canvas.done, -1, batch.canvas.start)
+        tokens, _ = step.scores.best(self.vocabulary)
+        rank = order(step.policy.priority(step.scores), step.masked)
+        self._notes[id(batch)].append(Note(start, step.node0, step.masked, rank, tokens))
+
+    def batches(self) -> list[list[Note]]:
+        """Return the notes of each batch, in order."""
+        return list(self._notes.values())
+
+
+def walks(notes: list[Note], horizon: int) -> Iterator[list[Formula | None]]:
+    """Yield, for each noted state that is not complete, the next states of its block as formulas.
+
+    At most `horizon` of them, in order. A formula says what was committed since the noted state in
+    that state's own ranks; None where a token was not among the noted ones, so that no formula over
+    them could have drafted it.
     """
-
-    def __init__(self, loop: Loop):
-        self.loop, self.notes = loop, []
-
-    def build(
-        self, node0: Tensor, masked: Tensor, stale: Scores, policy: Policy, taken: Tensor
-    ) -> Drafts:
-        """Node 0 alone, noted."""
-        canvas, (tokens, _) = self.loop.canvas, self.loop.session.ranked(stale)
-        start = torch.where(canvas.done, -1, canvas.start)
-        self.notes.append((start, node0, masked, order(policy.priority(stale), masked), tokens))
-        return NoDraft().build(node0, masked, stale, policy, taken)
-
-    def walks(self, horizon: int) -> Iterator[list[Formula | None]]:
-        """For each noted state that is not complete: formulas of the next states of its block, at
-        most `horizon`, in order.
-
-        A formula says what was committed since the noted state in that state's own ranks; None
-        where a token was not among the noted ones, so that no formula over them could have drafted
-        it.
-        """
-        notes = [[part.cpu() for part in note] for note in self.notes]
-        for at, (start, node0, masked, rank, tokens) in enumerate(notes):
-            for row in torch.nonzero((start >= 0) & masked.any(-1))[:, 0].tolist():
-                walk = []
-                for later in notes[at + 1 : at + 1 + horizon]:
-                    if later[0][row] != start[row]:
-                        break
-                    decided = masked[row] & ~later[2][row]
-                    walk.append(_formula(decided, rank[row], tokens[row], later[1][row]))
-                yield walk
+    notes = [note.on_host() for note in notes]
+    for at, note in enumerate(notes):
+        for row in torch.nonzero((note.start >= 0) & note.masked.any(-1))[:, 0].tolist():
+            walk = []
+            for later in notes[at + 1 : at + 1 + horizon]:
+                if later.start[row] != note.start[row]:
+                    break
+                decided = note.masked[row] & ~later.masked[row]
+                walk.append(_formula(decided, note.rank[row], note.tokens[row], later.node0[row]))
+            yield walk
 
 
 def _formula(decided: Tensor, rank: Tensor, tokens: Tensor, state: Tensor) -> Formula | None:
-    """Pairs of the `decided` positions `[W]`, or None where a token of `state` is not among
-    `tokens` `[W, R]`.
-    """
+    """Pairs of the `decided` positions `[W]`; None where a token of `state` is not in `tokens`."""
     pairs = []
     for position in decided.nonzero()[:, 0].tolist():
         place = (tokens[position] == state[position]).nonzero()

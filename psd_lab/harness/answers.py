@@ -12,7 +12,7 @@ import numpy as np
 
 from psd_lab.noise import noise_index
 from psd_lab.tasks.items import check_count
-from psd_lib.decoding import DecodeConfig
+from psd_lib import DecodeConfig
 from psd_lib.errors import UserError
 from psd_lib.generation import generate
 

@@ -9,7 +9,7 @@ import pandas as pd
 from psd_lab.report import rows as rows_of
 from psd_lab.report import tables
 from psd_lab.report.table import Table
-from psd_lib.decoding.presets import PLUGS, PRESETS
+from psd_lib import DECODERS
 
 
 def table(frame: pd.DataFrame, id: str, title: str) -> Table:
@@ -43,7 +43,10 @@ def table(frame: pd.DataFrame, id: str, title: str) -> Table:
 
 def _plugs(decode: dict) -> dict[str, str]:
     """The name of each plug; without drafts there is nothing to accept."""
-    named = {kind: (decode.get(kind) or {}).get("name", "") for kind in PLUGS}
+    named = {
+        kind: (decode.get(kind) or {}).get("name", "")
+        for kind in ("policy", "builder", "acceptor", "stop")
+    }
     if named["builder"] == "none":
         named["builder"] = named["acceptor"] = ""
     return {
@@ -63,4 +66,4 @@ def _second(decode: dict) -> str:
 
 
 def _source(decoder: str) -> str:
-    return PRESETS[decoder].source if decoder in PRESETS else "registered by the user"
+    return DECODERS[decoder].source if decoder in DECODERS else "registered by the user"

@@ -44,7 +44,8 @@ def describe(decode: Mapping[str, Any], one_cache: bool = True, model: str = "")
         one_cache: take all exact cache plans for the same plan. model: the name of the row's model,
         which the name of a graph that was calibrated for it holds.
     """
-    from psd_lib.decoding import notes_of
+    import psd_lib.methods  # noqa: F401
+    from psd_lib.core.parts import notes_of
 
     if one_cache and decode.get("cache", {}).get("name") in EXACT_CACHES:
         decode = {**decode, "cache": {"name": "exact"}}
@@ -140,12 +141,18 @@ def _usual(decoder: str) -> dict[str, str]:
     """The plugs that go without saying; of a decoder that this process does not know, a chain
     checked by replay.
     """
-    from psd_lib.decoding import PRESETS
+    from psd_lib import DECODERS
+    from psd_lib.core.parts import parts_of
 
-    preset = PRESETS.get(decoder)
+    preset = DECODERS.get(decoder)
     if preset is None:
         return {"policy": decoder, "builder": "chain", "acceptor": "replay"}
-    return {kind: getattr(preset, kind).name for kind in ("policy", "builder", "acceptor")}
+    parts = parts_of(preset)
+    return {
+        "policy": parts["policy"].name,
+        "builder": parts["drafter"].name,
+        "acceptor": parts["acceptor"].name,
+    }
 
 
 def _point(policy: Mapping[str, Any], builder: Mapping[str, Any], name: str, depth: int) -> str:

@@ -121,7 +121,7 @@ class WarmUp:
         }
         batch, ms = self._once([*setting, plugs], call_ms, item)
         length, rate = self._once([*setting, "answer"], answer, item)
-        rate = 1.0 if config.depth == 0 and getattr(config.policy, "k", 0) == 1 else rate
+        rate = 1.0 if config.depth == 0 and config.policy.max_commits == 1 else rate
         hours = count / batch * ms / 3.6e6
         return Cost(
             experiment,
@@ -173,7 +173,7 @@ def answer(item: WorkItem) -> tuple[int, float]:
     """Return the tokens of one answer up to its end, and the tokens per call of the `confidence`
     policy that decoded it.
     """
-    from psd_lib.decoding import DecodeConfig
+    from psd_lib import DecodeConfig
 
     middle = sorted(item.examples, key=lambda example: len(example.prompt))[len(item.examples) // 2]
     options = {name: getattr(item.config, name) for name in ("gen_length", "block_length", "cache")}

@@ -96,7 +96,7 @@ def plan(
     config: ExperimentConfig, model: CheckpointRef, task_name: str, tier: Tier
 ) -> list[WorkItem]:
     """List one task's work; a decoder that sets no gen_length and block_length gets the task's."""
-    from psd_lib.decoding import DecodeConfig
+    from psd_lib import DecodeConfig
 
     task = find_task(task_name, tier)
     examples = task.load(config.split, tier.limit_of(config.name))

@@ -16,21 +16,11 @@ from psd_lib.errors import UserError
 
 if TYPE_CHECKING:
     from psd_lab.tasks import Example, Score, Task
-    from psd_lib import generation
-    from psd_lib.decoding import DecodeConfig
+    from psd_lib import DecodeConfig, generation
 
 BATCH_SIZE = 16
 CRASHES_IN_A_ROW = 5
 HASHES = {"data_hash", "second", "hash"}  # cached properties of a work item
-
-
-def second_model(config: DecodeConfig) -> Any:
-    """Return the name of a decoder's second model, or the model itself, None if it has none.
-
-    The only place that knows which field holds it: a strategy whose field is called otherwise would
-    share rows between models.
-    """
-    return getattr(config.policy, "judge", None) or getattr(config.builder, "draft", None)
 
 
 @dataclass(frozen=True)
@@ -74,9 +64,10 @@ class WorkItem:
 
     @cached_property
     def second(self) -> str | None:
-        """Fingerprint of the decoder's second model; None if it has none."""
-        chosen = second_model(self.config)
-        return chosen and (checkpoint(chosen) if isinstance(chosen, str) else chosen).fingerprint
+        """Fingerprint of the decoder's second model, whatever its field is called; None if none."""
+        chosen = [model for model in self.config.second_models().values() if model is not None]
+        refs = [checkpoint(one) if isinstance(one, str) else one for one in chosen]
+        return "+".join(one.fingerprint for one in refs) or None
 
     @property
     def keys(self) -> list[Key]:

@@ -9,9 +9,9 @@ import torch
 
 from psd_lab import tasks
 from psd_lab.tasks import Example
-from psd_lib.decoding.caches import Ask, NoCache
-from psd_lib.decoding.canvas import Canvas
-from psd_lib.decoding.scores import ban, score
+from psd_lib.core.cache import ForwardRequest, NoCache
+from psd_lib.core.canvas import Canvas
+from psd_lib.core.scores import ban, score
 from psd_lib.models import Model
 
 
@@ -48,14 +48,7 @@ def _state(
     first = len(prompt) // width * width if model.family.absolute_blocks else len(prompt)
     start = max(len(prompt), rng.randrange(first, len(row), width))
     left = max(len(row) - start, gen_length - (start - len(prompt)))
-    canvas = Canvas(
-        model.denoiser,
-        [row[:start]],
-        left,
-        width,
-        model.family.absolute_blocks,
-        model.denoiser.device,
-    )
+    canvas = Canvas(model.denoiser, [row[:start]], left, width, model.denoiser.device)
     tokens, masked = (value[0].cpu() for value in canvas.window())
     at = canvas.positions.gather(1, canvas.columns())[0].cpu()
     reference = torch.tensor(row + [model.eos_id] * (int(at.max()) + 1))[at]
@@ -63,12 +56,12 @@ def _state(
     rate, sure = rng.random(), rng.choice(open_.nonzero()[:, 0].tolist())
     wanted = torch.tensor([rng.random() < rate or place == sure for place in range(width)]) & open_
     tokens = torch.where(open_ & ~wanted, reference, tokens)
-    ask = Ask(
+    request = ForwardRequest(
         tokens[None, None].to(canvas.ids.device),
         wanted[None, None],
         torch.zeros(1, 1, dtype=torch.bool),
         canvas.start.cpu(),
     )
-    logits = NoCache().open(model.denoiser, canvas).forward(ask).logits
+    logits = NoCache().open(model.denoiser, canvas).forward(request).logits
     scores = score(ban(logits, model.mask_id, model.denoiser.vocab_size))
     return scores.confidence.tolist(), (scores.token.cpu() == reference[wanted]).tolist()

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from psd_lib.decoding.denoiser import Layers
+from psd_lib.core.denoiser import Layers
 from psd_lib.models.families import Family
 
 
 class NetworkDenoiser:
     """Run a stock transformers decoder with its family's attention.
 
-    Implements `psd_lib.decoding.denoiser.Denoiser`. `vocab_size` is the number of ids that may be
+    Implements `psd_lib.core.denoiser.Denoiser`. `vocab_size` is the number of ids that may be
     chosen: the tokenizer's largest id + 1. Only the asked positions go through the output head.
     """
 
@@ -56,7 +56,7 @@ class NetworkDenoiser:
         """Return raw logits `[n, V]` at (`row`, `column`) of `ids` `[R, Q]`.
 
         Shapes and meaning of the arguments are those of
-        `psd_lib.decoding.denoiser.Denoiser.logits`.
+        `psd_lib.core.denoiser.Denoiser.logits`.
 
         Raises:
             TypeError: the stock class would not treat `visible` as a mask.

@@ -1,7 +1,7 @@
 """Every draft builder of the registry under replay: the policy's own trajectory state by state, in
 no more calls.
 
-A builder is tested by being listed in `BUILDERS`; one that cannot be made without arguments gets
+A builder is tested by being listed in `DRAFTERS`; one that cannot be made without arguments gets
 them in `support.drafters`.
 """
 
@@ -13,8 +13,8 @@ from support.drafters import EXACT_DRAFTERS, make_drafter
 from support.models import make_model, make_prompts
 from support.reference import reference_states, traced_states
 
-from psd_lib.decoding.acceptance import Replay
-from psd_lib.decoding.drafts import BUILDERS
+from psd_lib import DRAFTERS
+from psd_lib.core.accept import Replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 MODELS = {"block-causal": (1, False, 6.0), "bidirectional": (3, True, 6.0)}
@@ -32,7 +32,7 @@ def test_invariant_1_9_and_10_every_builder_keeps_the_reference_trajectory(
     model, name, policy, temperature
 ):
     prompts, settings = make_prompts(31, 4), config(policy, temperature=temperature, seed=5)
-    settings = replace(settings, builder=make_drafter(name), acceptor=Replay())
+    settings = replace(settings, drafter=make_drafter(name), acceptor=Replay())
     assert settings.exact
     for index, (prompt, sequence) in enumerate(zip(prompts, run(model, prompts, settings))):
         states = reference_states(model, prompt, settings, index)
@@ -45,7 +45,7 @@ def test_invariant_10_and_12_every_builder_keeps_to_its_budget(model, name):
     prompts, settings = make_prompts(32, 4), config("top_k")
     builder = make_drafter(name)
     bare = run(model, prompts, settings.bare)
-    drafted = run(model, prompts, replace(settings, builder=builder))
+    drafted = run(model, prompts, replace(settings, drafter=builder))
     assert all(
         one.nfe >= other.nfe and one.tokens == other.tokens for one, other in zip(bare, drafted)
     )
@@ -63,9 +63,9 @@ def test_invariant_10_and_12_every_builder_keeps_to_its_budget(model, name):
 
 
 def test_only_a_builder_that_calls_the_model_its_own_way_is_not_exact():
-    approximate = [name for name in BUILDERS if name not in EXACT_DRAFTERS]
+    approximate = [name for name in DRAFTERS if name not in EXACT_DRAFTERS]
     assert approximate == ["packed"]
-    assert not replace(config("top_k"), builder=BUILDERS["packed"]()).exact
+    assert not replace(config("top_k"), drafter=DRAFTERS["packed"]()).exact
 
 
 def test_orders_that_swap_are_what_a_chain_under_replay_misses():
@@ -74,9 +74,9 @@ def test_orders_that_swap_are_what_a_chain_under_replay_misses():
     """
     calls = {}
     for name in ("chain", "order_swap"):
-        builder = BUILDERS[name](depth=7)
+        builder = DRAFTERS[name](depth=7)
         found = [
-            run(make_model(*spec), make_prompts(33, 8), replace(config("top_k"), builder=builder))
+            run(make_model(*spec), make_prompts(33, 8), replace(config("top_k"), drafter=builder))
             for spec in MODELS.values()
         ]
         calls[name] = sum(sequence.nfe for out in found for sequence in out)

@@ -5,9 +5,9 @@ import torch
 from support.models import make_prompts
 
 import psd_lib
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.exact_block import PackedForward
+from psd_lib import DecodeConfig
 from psd_lib.errors import UserError
+from psd_lib.methods.exact_block import PackedForward
 from psd_lib.models import FAMILIES
 from psd_lib.testing import tiny_model
 

@@ -3,11 +3,14 @@
 import pytest
 import torch
 
-from psd_lib.decoding.acceptance import Replay, Subset, TokenChain, TokenRoot, walk
-from psd_lib.decoding.drafts import Chain, Drafts, NoDraft
-from psd_lib.decoding.policies import LeftToRight, Threshold, TopK
-from psd_lib.decoding.scores import Scores
+from psd_lib.core.accept import Replay, Subset, TokenChain, TokenRoot
+from psd_lib.core.chain import Chain
+from psd_lib.core.policies import LeftToRight, Threshold, TopK
+from psd_lib.core.scores import Scores
+from psd_lib.core.states import Drafts, Verified
+from psd_lib.core.strategy import NoDraft
 from psd_lib.errors import UserError
+from psd_lib.testing import step_of
 
 M = 1  # the mask token
 
@@ -15,7 +18,7 @@ M = 1  # the mask token
 def build(builder, node0, stale, confidence, taken, policy=TopK(1)):
     node0 = torch.tensor(node0)
     scores = Scores(torch.tensor(stale), torch.tensor(confidence))
-    return builder.build(node0, node0 == M, scores, policy, torch.tensor(taken))
+    return builder.draft(step_of(node0, node0 == M, scores, policy, torch.tensor(taken)))
 
 
 def test_chain_docstring_example():
@@ -57,9 +60,8 @@ def test_chain_follows_the_policys_own_order():
 
 
 def test_a_complete_block_and_no_builder_have_node_0_alone():
-    assert build(Chain(3), [[7, 8]], [[7, 8]], [[0.5, 0.5]], [1]).valid.tolist() == [
-        [True, False, False, False]
-    ]
+    drafts = build(Chain(3), [[7, 8]], [[7, 8]], [[0.5, 0.5]], [1])
+    assert drafts.valid.tolist() == [[True, False, False]]  # a window of two has two levels at most
     assert build(NoDraft(), [[7, M]], [[7, 8]], [[0.5, 0.5]], [1]).tokens.tolist() == [[[7, M]]]
 
 
@@ -81,8 +83,8 @@ def paths(acceptor, drafts, tokens, confidence, policy):
     token = torch.where(masked, torch.tensor([tokens]), drafts.tokens)
     predicted = Scores(token, torch.tensor([confidence]))
     targets = torch.where(policy.select(predicted, masked), predicted.token, drafts.tokens)
-    path, length = walk(acceptor.reach(drafts, predicted, targets), drafts, masked.any(-1))
-    return path[0, : length[0]].tolist()
+    path = acceptor.accept(drafts, Verified(predicted, masked, targets, masked.any(-1)))
+    return path.nodes[0, : path.length[0]].tolist()
 
 
 DRAFTS = chain_of([7, M, M, M], [7, M, 2, M], [7, M, 2, 3], [7, 5, 2, 3])

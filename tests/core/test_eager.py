@@ -13,18 +13,18 @@ from support.models import EagerEos, make_prompts
 from support.reference import reference_states, traced_states
 
 import psd_lib
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.caches import visibility
-from psd_lib.decoding.canvas import Canvas
-from psd_lib.decoding.drafts import Chain
-from psd_lib.decoding.drafts.chain import AcrossBlocks
-from psd_lib.decoding.eager import OpenBlock, WideCanvas
-from psd_lib.decoding.exact_block import PackedForward
-from psd_lib.decoding.policies import LocalLeap, Threshold, TopK
-from psd_lib.decoding.scores import Scores
+from psd_lib import DecodeConfig
+from psd_lib.core.cache import CachePlan, visibility
+from psd_lib.core.canvas import Canvas
+from psd_lib.core.chain import Chain, RunningEagerChain
+from psd_lib.core.eager import OpenBlockPolicy, WideCanvas
+from psd_lib.core.policies import Threshold, TopK
+from psd_lib.core.scores import Scores
 from psd_lib.errors import UserError
+from psd_lib.methods.exact_block import PackedForward
+from psd_lib.methods.local_leap import LocalLeap
 from psd_lib.models import FAMILIES
-from psd_lib.testing import tiny_model
+from psd_lib.testing import step_of, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length . does not divide")
 M = 1  # the mask token
@@ -226,8 +226,8 @@ def test_drafts_fill_block_after_block_and_no_level_has_parts_of_two():
     def build(size, stale, confidence, depth=3):
         node0 = torch.tensor([[7, M, M, M]])
         scores = Scores(torch.tensor([stale]), torch.tensor([confidence]))
-        return AcrossBlocks(Chain(depth, size, True), 2).build(
-            node0, node0 == M, scores, TopK(1), torch.tensor([1])
+        return RunningEagerChain(Chain(depth, size, True), 2).draft(
+            step_of(node0, node0 == M, scores, TopK(1), torch.tensor([1]))
         )
 
     drafts = build(2, [7, 4, 2, 3], [1.0, 0.1, 0.5, 0.9])
@@ -249,26 +249,24 @@ def test_the_policy_is_shown_the_first_open_block_alone():
     )
     masked = torch.tensor([[0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]]).bool()
     scores = Scores(torch.zeros(2, 6, dtype=torch.long), confidence)
-    assert OpenBlock(Threshold(0.9), 2).select(scores, masked).int().tolist() == [
+    assert OpenBlockPolicy(Threshold(0.9), 2).select(scores, masked).int().tolist() == [
         [0, 0, 1, 0, 0, 0],
         [0, 1, 0, 0, 0, 0],
     ]
-    leap = OpenBlock(
+    leap = OpenBlockPolicy(
         LocalLeap(0.9, 0.5, 4), 2
     )  # neighbours in the next block do not relax anything
     assert leap.select(scores, masked).int().tolist() == [[0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
-    assert not OpenBlock(TopK(2), 2).select(scores, torch.zeros_like(masked)).any()
+    assert not OpenBlockPolicy(TopK(2), 2).select(scores, torch.zeros_like(masked)).any()
 
 
 def test_the_window_moves_past_complete_blocks_and_takes_its_scores_along():
-    canvas = WideCanvas(
-        tiny_model(0, 2).denoiser, [[5, 6], [5, 6], [5, 6]], 6, 2, True, "cpu", reach=1
-    )
+    canvas = WideCanvas(tiny_model(0, 2).denoiser, [[5, 6], [5, 6], [5, 6]], 6, 2, "cpu", reach=1)
     tokens = torch.tensor([[7, 8, M, M], [7, M, M, M], [7, 0, M, M]])
     open_ones = torch.zeros(3, dtype=torch.bool)
     canvas.write(tokens, open_ones, torch.tensor([False, False, True]))
     assert canvas.start.tolist() == [4, 2, 2] and canvas.done.tolist() == [False, False, True]
-    carried = canvas.carry(
+    carried = canvas.align(
         Scores(torch.tensor([[7, 8, 3, 4]] * 3), torch.tensor([[0.1, 0.2, 0.3, 0.4]] * 3))
     )
     assert carried.token.tolist() == [[3, 4, M, M], [7, 8, 3, 4], [7, 8, 3, 4]]
@@ -283,14 +281,14 @@ def test_the_window_moves_past_complete_blocks_and_takes_its_scores_along():
     [((3, 1), 1), ((4, 1), 2), ((7, 1), 2), ((7, 2), 4), ((3, 9), 4), ((3, "policy"), 4)],
 )
 def test_windows_reach_as_far_as_drafts_can(chain, reach):
-    assert Chain(*chain, True).reach(4) == reach
+    assert Chain(*chain, True).blocks_ahead(4) == reach
 
 
 def test_windows_reach_no_further_than_the_canvas_and_without_drafts_not_at_all(monkeypatch):
     reached = []
     begin = Canvas.__init__
     monkeypatch.setattr(
-        Canvas, "__init__", lambda self, *args: (reached.append(args[6:]), begin(self, *args))[1]
+        Canvas, "__init__", lambda self, *args: (reached.append(args[5:]), begin(self, *args))[1]
     )
     model = double(0)
     freedave(model, [[3]], True, depth=40, gen_length=7)
@@ -314,16 +312,14 @@ def test_eager_is_part_of_the_config_only_where_it_is_on():
 
 
 @dataclass(frozen=True)
-class OtherCache:
+class OtherCache(CachePlan):
     name: ClassVar[str] = "other"
 
 
 @dataclass(frozen=True)
 class OneBlockPolicy(TopK):
     name: ClassVar[str] = "one_block"
-
-    def begin(self, loop):
-        return self
+    no_drafts: ClassVar[str] = "it remembers the block"
 
 
 REFUSED = {
@@ -338,7 +334,7 @@ REFUSED = {
     "acceptor": ({"acceptor": "subset"}, "exact under acceptor 'replay' only, got 'subset'"),
     "stop": ({"decoder": "psd", "stop": "prophet"}, "cannot be combined with stop rule 'prophet'"),
     "policy": (
-        {"policy": OneBlockPolicy()},
+        {"policy": OneBlockPolicy(), "depth": 0},
         "cannot be combined with policy 'one_block', which follows one block at a time",
     ),
     "value": ({"eager": 1}, "eager must be True or False, got 1"),

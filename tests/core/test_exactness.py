@@ -16,7 +16,7 @@ from support.drafters import SWAPS
 import psd_lib
 from psd_lab import tasks
 from psd_lab.paths import MODELS
-from psd_lib.decoding import DecodeConfig
+from psd_lib import DecodeConfig
 
 NAMES = ("mini-dream", "mini-llada", "mini-sdar")
 POLICIES = {"top_k": {"k": 1}, "confidence": {}, "local_leap": {}, "left_to_right": {"k": 1}}

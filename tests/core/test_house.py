@@ -25,7 +25,6 @@ TOO_LONG = {
     "psd_lab/report/paradigms.py: _answers",
     "psd_lab/report/rules.py",
     "psd_lab/report/tables.py",
-    "psd_lib/decoding/presets.py",
 }
 
 

@@ -16,8 +16,9 @@ from support.models import make_model, make_prompts
 from support.reference import reference_states, scores_of, traced_states
 
 import psd_lib
-from psd_lib.decoding import decode
-from psd_lib.decoding.drafts import Chain, Drafts
+from psd_lib import decode
+from psd_lib.core.chain import Chain
+from psd_lib.core.states import Drafts
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 
@@ -116,10 +117,11 @@ def test_invariant_6_and_10_garbage_drafts_change_nothing_and_cost_no_calls(mode
 class Oracle(Chain):
     """The true next states of one sequence that is a single block."""
 
-    def build(self, node0, masked, stale, policy, taken):
-        at = self.future.index(node0[0].tolist()) if node0[0].tolist() in self.future else None
+    def draft(self, step):
+        here = step.node0[0].tolist()
+        at = self.future.index(here) if here in self.future else None
         coming = [] if at is None else self.future[at + 1 : at + 1 + self.depth]
-        states = [node0[0].tolist(), *coming]
+        states = [here, *coming]
         padded = states + [states[-1]] * (self.depth + 1 - len(states))
         valid = torch.arange(self.depth + 1)[None] < len(states)
         return Drafts(torch.tensor([padded]), valid, torch.arange(self.depth + 1)[None])
@@ -141,8 +143,8 @@ def test_invariant_7_an_oracle_needs_the_fewest_calls_possible(policy, depth):
 class Shuffled(Chain):
     """The chain's nodes above node 0 in reverse, each of them twice."""
 
-    def build(self, node0, masked, stale, policy, taken):
-        drafts = super().build(node0, masked, stale, policy, taken)
+    def draft(self, step):
+        drafts = super().draft(step)
         index = torch.tensor([0, *range(self.depth, 0, -1), *range(1, self.depth + 1)])
         return Drafts(drafts.tokens[:, index], drafts.valid[:, index], drafts.level[:, index])
 
@@ -180,13 +182,15 @@ def test_invariant_12_nodes_extend_node_0_by_real_tokens_inside_the_window(model
     seen = []
 
     class Spy(Chain):
-        def build(self, node0, masked, stale, policy, taken):
-            drafts = super().build(node0, masked, stale, policy, taken)
-            live = ~(masked & (stale.token == model.mask_id)).any(
-                -1
-            )  # finished sequences have no scores
+        def draft(self, step):
+            drafts = super().draft(step)
+            # finished sequences have no scores
+            live = ~(step.masked & (step.scores.token == model.mask_id)).any(-1)
             seen.append(
-                (node0[live], Drafts(drafts.tokens[live], drafts.valid[live], drafts.level[live]))
+                (
+                    step.node0[live],
+                    Drafts(drafts.tokens[live], drafts.valid[live], drafts.level[live]),
+                )
             )
             return drafts
 
@@ -316,5 +320,5 @@ def test_the_host_is_read_once_an_iteration(monkeypatch):
             ),
         )
     settings = config("confidence", depth=3)
-    decode(model.denoiser, make_prompts(23, 4), settings, 8, True)
+    decode(model.denoiser, make_prompts(23, 4), settings, 8)
     assert calls == list(range(1, len(calls) + 1))

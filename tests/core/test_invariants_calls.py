@@ -8,14 +8,15 @@ from support.configs import config, run, with_drafter
 from support.drafters import Garbage
 from support.models import make_model, make_prompts
 
-from psd_lib.decoding.caches import Ask, NoCache
-from psd_lib.decoding.canvas import Canvas
-from psd_lib.decoding.drafts import Calibrated
-from psd_lib.decoding.drafts.calibrated import BoundCalibrated
-from psd_lib.decoding.exact_block import ExactBlock
-from psd_lib.decoding.graphs import Measured, order_swap
-from psd_lib.decoding.policies import TopK
-from psd_lib.decoding.scores import Scores, ban
+from psd_lib.core.cache import ForwardRequest, NoCache
+from psd_lib.core.canvas import Canvas
+from psd_lib.core.policies import TopK
+from psd_lib.core.scores import Scores, ban
+from psd_lib.methods.exact_block import ExactBlock
+from psd_lib.methods.order_swap import order_swap
+from psd_lib.methods.spiffy import Calibrated
+from psd_lib.methods.spiffy.graph import CalibratedGraph
+from psd_lib.testing import step_of
 
 M = 1  # the mask token
 NEVER_ENDS = -1e4  # added to the end-of-sequence logit
@@ -39,11 +40,11 @@ def predictions(model, plan, prompts, states):
     """Banned logits `[n, V]` of what is masked in `states` from one call, the prompt having been
     read in one before.
     """
-    canvas = Canvas(model.denoiser, prompts, 24, 8, model.family.absolute_blocks, "cpu")
+    canvas = Canvas(model.denoiser, prompts, 24, 8, "cpu")
     session = plan.open(model.denoiser, canvas)
     tokens, masked = canvas.window()
     session.forward(
-        Ask(
+        ForwardRequest(
             tokens[:, None],
             masked[:, None],
             torch.zeros(len(prompts), 1, dtype=torch.bool),
@@ -52,14 +53,14 @@ def predictions(model, plan, prompts, states):
     )
     complete = ~(states == M).any(-1)
     wanted = torch.where(complete[..., None], canvas.window(ahead=1)[1][:, None], states == M)
-    logits = session.forward(Ask(states, wanted, complete, canvas.start)).logits
+    logits = session.forward(ForwardRequest(states, wanted, complete, canvas.start)).logits
     return ban(logits, M, model.denoiser.vocab_size)
 
 
 @pytest.mark.parametrize("future", [False, True], ids=["block-causal", "bidirectional"])
 def test_invariant_15_batched_packed_and_single_calls_predict_the_same(future):
     model, prompts = make_model(6, future), make_prompts(91, 3)
-    states = guesses(Canvas(model.denoiser, prompts, 24, 8, model.family.absolute_blocks, "cpu"))
+    states = guesses(Canvas(model.denoiser, prompts, 24, 8, "cpu"))
     one_by_one = torch.cat(
         [
             predictions(model, NoCache(), [prompt], states[s : s + 1, n : n + 1])
@@ -122,15 +123,16 @@ def test_invariant_13_and_20_one_token_a_call_is_what_static_decoding_gives_and_
 @pytest.mark.parametrize("keep", [1, 3, 6])
 def test_invariant_22_pruning_keeps_a_subset_of_the_nodes(keep):
     generator = torch.Generator().manual_seed(keep)
-    graph = Measured(order_swap(11), 8, "literal", "")
+    graph = CalibratedGraph(order_swap(11), 8, "literal", "")
     masked = torch.rand(20, 8, generator=generator) < 0.5
     node0 = torch.where(masked, M, 5)
     stale = Scores(
         torch.randint(2, 30, (20, 8), generator=generator), torch.rand(20, 8, generator=generator)
     )
-    builders = [BoundCalibrated(Calibrated(graph, 11, kept), None) for kept in (None, keep)]
+    builders = [Calibrated(graph, 11, kept) for kept in (None, keep)]
     full, pruned = (
-        builder.build(node0, masked, stale, TopK(1), masked.sum(-1)) for builder in builders
+        builder.draft(step_of(node0, masked, stale, TopK(1), masked.sum(-1)))
+        for builder in builders
     )
     assert (
         torch.equal(full.tokens, pruned.tokens)

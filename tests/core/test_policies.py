@@ -7,30 +7,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psd_lib.decoding.policies import (
-    POLICIES,
-    Credit,
-    Entropy,
-    EntropyBound,
-    Factor,
-    Hierarchy,
-    Judged,
-    Klass,
-    LeftToRight,
-    LocalLeap,
-    Margin,
-    SdarDynamic,
-    SdarSequential,
-    SdarStatic,
-    Threshold,
-    TopK,
-    Wino,
-)
-from psd_lib.decoding.policies.local import first_of_run
-from psd_lib.decoding.policies.sdar import quota
-from psd_lib.decoding.registry import check_policy
-from psd_lib.decoding.scores import Scores
+from psd_lib import POLICIES
+from psd_lib.core.policies import LeftToRight, Threshold, TopK
+from psd_lib.core.registry import check_policy
+from psd_lib.core.scores import Scores
 from psd_lib.errors import UserError
+from psd_lib.methods.apd import Judged
+from psd_lib.methods.credit import Credit
+from psd_lib.methods.eb_sampler import EntropyBound
+from psd_lib.methods.entropy import Entropy
+from psd_lib.methods.fast_dllm import Factor
+from psd_lib.methods.hierarchical import Hierarchy, first_of_run
+from psd_lib.methods.klass import Klass
+from psd_lib.methods.local_leap import LocalLeap
+from psd_lib.methods.margin import Margin
+from psd_lib.methods.sdar import SdarDynamic, SdarSequential, SdarStatic, quota
+from psd_lib.methods.wino import Wino
 
 
 def commits(policy, values, masked):

@@ -13,24 +13,21 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from psd_lib.decoding.canvas import Canvas
-from psd_lib.decoding.policies import (
-    POLICIES,
-    Credit,
-    Klass,
-    SdarSequential,
-    SdarStatic,
-    TopK,
-    Wino,
-)
-from psd_lib.decoding.policies.history import CreditHistory, KlassHistory
-from psd_lib.decoding.policies.judged import Judged, Judging
-from psd_lib.decoding.policies.wino import WinoReview
-from psd_lib.decoding.scores import Scores, ban, score
+from psd_lib import POLICIES
+from psd_lib.core.policies import TopK
+from psd_lib.core.scores import Scores, ban, score
+from psd_lib.core.states import Where
+from psd_lib.methods.apd import Judged, RunningJudged
+from psd_lib.methods.credit import Credit, RunningCredit
+from psd_lib.methods.klass import Klass, RunningKlass
+from psd_lib.methods.sdar import SdarSequential, SdarStatic
+from psd_lib.methods.wino import RunningWino, Wino
+from psd_lib.testing import FakeDenoiser, fake_batch
 
 EOS, M, VOCAB = 0, 1, 5  # ids 0 to 4; row 5 of the logits belongs to no token
 SEQUENCE, OFFSET = torch.tensor([0] * 4 + [1] * 4), torch.tensor([0, 1, 2, 3] * 2)
-GOING_ON = torch.zeros(8, dtype=torch.bool)  # no position belongs to a block that has just begun
+# all rows are of node 0, and none belongs to a block that has just begun
+WHERE = Where(SEQUENCE, SEQUENCE * 0, OFFSET, torch.zeros(8, dtype=torch.bool))
 
 
 @dataclass(frozen=True)
@@ -81,44 +78,41 @@ SITUATIONS = {
 
 
 def klass_at_work(situation):
-    return seen_before(KlassHistory(Klass(steps=1), 2, 4), situation)
+    return seen_before(RunningKlass(Klass(steps=1), batch()), situation)
 
 
 def credit_at_work(situation):
-    return seen_before(CreditHistory(Credit(), 2, 4), situation)
+    return seen_before(RunningCredit(Credit(), batch()), situation)
 
 
 def seen_before(history, situation):
     """With one earlier step of the same distributions in its memory."""
-    history.observe(ban(situation.logits(), M, VOCAB), SEQUENCE, OFFSET, GOING_ON)
+    history.process_logits(ban(situation.logits(), M, VOCAB), WHERE)
     return history
 
 
 def wino_at_work(situation):
     """Doubting every decided token, after a step that committed three."""
-    columns = torch.arange(4, 8).expand(2, -1)
-    end = 6 if "." in situation.before else 8
-    canvas = SimpleNamespace(
-        ids=torch.zeros(2, 8),
-        width=4,
-        start=torch.tensor([4, 4]),
-        prompt_end=4,
-        end=end,
-        columns=lambda: columns,
-    )
-    denoiser = SimpleNamespace(sees_future=True, causal_context=False)
-    review = WinoReview(Wino(), SimpleNamespace(canvas=canvas, denoiser=denoiser, session=None))
-    review.hidden, review.taken = torch.full((2, 4), 0.1), torch.tensor([3, 3])
+    review = RunningWino(Wino(), batch(2 if "." in situation.before else 4))
+    review.hidden, review.committed = torch.full((2, 4), 0.1), torch.tensor([3, 3])
     return review
 
 
+def batch(length=4):
+    """Two sequences whose window is all generated: a prompt of one block, then this block."""
+    denoiser = FakeDenoiser(lambda row, ids, column: [0.0] * VOCAB, VOCAB, M, (EOS,))
+    return fake_batch([[4] * 4] * 2, length, 4, denoiser)
+
+
 def apd_at_work(situation):
-    judging = Judging(Judged(), None)
-    judging._mixture = lambda scores, masked: torch.tensor(
-        [[int(token) for token in row] for row in situation.judge.split()]
-    )
-    judging.observe = lambda logits, sequence, offset, fresh: logits
-    return judging
+    """A judge that is sure of the situation's tokens and alone decides (ratio 0)."""
+    rows = [[int(token) for token in row] for row in situation.judge.split()]
+
+    def opinion(row, ids, column):
+        return [10.0 * (token == rows[row][column - 4]) for token in range(VOCAB + 1)]
+
+    judge = SimpleNamespace(name="judge", denoiser=FakeDenoiser(opinion, VOCAB, M, (EOS,)))
+    return RunningJudged(Judged(ratio=0.0, judge=judge), batch())
 
 
 MAKE = {name: lambda situation, policy=policy: policy() for name, policy in POLICIES.items()} | {
@@ -230,7 +224,7 @@ AFTER = {
 
 
 def test_every_policy_has_its_line_and_every_line_its_policy():
-    assert list(AFTER) == list(MAKE), (
+    assert sorted(AFTER) == sorted(MAKE), (
         "a policy of POLICIES states what it does in each situation of this file"
     )
 
@@ -251,10 +245,9 @@ def after(policy, situation) -> str:
     )
     masked = tokens == M
     logits = ban(situation.logits(), M, VOCAB)
-    if hasattr(policy, "observe"):
-        logits = policy.observe(logits, SEQUENCE, OFFSET, GOING_ON)
+    logits = policy.process_logits(logits, WHERE)
     flat = score(logits, detail=True)
-    seen = Scores(*(value.reshape(2, 4) for value in vars(flat).values()))
+    seen = Scores(*(value.reshape(2, 4) for value in vars(flat).values() if value is not None))
     # the loop has no scores where nothing is masked: the standing token, and zeros
     scores = seen.map(
         lambda value: torch.where(
@@ -269,15 +262,11 @@ def after(policy, situation) -> str:
     )
     assert not (scores.token[commit] == M).any() and (scores.token[commit] < VOCAB).all()
     state = torch.where(commit, scores.token, tokens)
-    if hasattr(policy, "revoke"):
-        state = torch.where(policy.revoke(commit, masked) & ~masked, M, state)
-    ended = canvas().ends(state[:, None], (state == M)[:, None])[:, 0]
+    revoked = policy.revoke(commit, masked)
+    if revoked is not None:
+        state = torch.where(revoked & ~masked, M, state)
+    ended = batch().canvas.ends(state[:, None], (state == M)[:, None])[:, 0]
     return " ".join(written(*each) for each in zip(state.tolist(), rows, ended.tolist()))
-
-
-def canvas():
-    """Two sequences whose window is all generated: a prompt of one block, then this block."""
-    return Canvas(SimpleNamespace(mask_id=M, eos_ids=(EOS,)), [[4] * 4] * 2, 4, 4, True, "cpu")
 
 
 def written(state, before, ended):

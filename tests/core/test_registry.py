@@ -6,27 +6,34 @@ from typing import ClassVar
 import pytest
 
 import psd_lib
-from psd_lib.decoding import PRESETS, ByConfidence, DecodeConfig, notes_of, register, registry
-from psd_lib.decoding.policies import POLICIES
+from psd_lib import DECODERS, POLICIES, DecodeConfig, Policy, register
+from psd_lib.core.cache import NoCache
+from psd_lib.core.parts import notes_of
+from psd_lib.core.policies import TopK
+from psd_lib.core.registry import KINDS
+from psd_lib.core.strategy import Needs
 from psd_lib.errors import UserError
+from psd_lib.methods.ete import Explore
+from psd_lib.methods.lopa import BestMean, Lookahead
+from psd_lib.methods.prophet import Prophet
+from psd_lib.methods.simsd import Rejection
 from psd_lib.testing import tiny_model
 
 
 @pytest.fixture(autouse=True)
 def forget():
     """Registrations of a test end with it."""
-    before = {id(known): dict(known) for known in (PRESETS, POLICIES)}
-    own = set(registry._OWN)
+    registries = [DECODERS, *(registry for _, registry in KINDS.values())]
+    before = [dict(known) for known in registries]
     yield
-    for known in (PRESETS, POLICIES):
+    for known, old in zip(registries, before, strict=True):
         known.clear()
-        known.update(before[id(known)])
-    registry._OWN.intersection_update(own)
+        known.update(old)
 
 
 def every_second():
     @dataclass(frozen=True)
-    class EverySecond(ByConfidence):
+    class EverySecond(Policy):
         stride: int = 2
         name: ClassVar[str] = "every_second"
 
@@ -71,18 +78,16 @@ def test_running_a_notebook_cell_again_replaces_the_users_own_and_nobody_elses()
 
 def test_a_reconstructed_plug_says_so_in_configs_and_from_stored_data():
     mine = every_second()
-    mine.fidelity, mine.note = "reconstructed", "Every second: guessed."
+    mine.reconstructed, mine.note = True, "Every second: guessed."
     register(mine)
     config = DecodeConfig.make("every_second")
-    assert config.fidelity == "reconstructed" and config.notes == ["Every second: guessed."]
+    assert config.reconstructed and config.notes == ["Every second: guessed."]
     assert notes_of(config.to_dict()) == ("reconstructed", ["Every second: guessed."])
     assert DecodeConfig.make("greedy").fidelity == "exact rule"
 
 
 def broken(select, name="broken", frozen=True):
-    return dataclass(frozen=frozen)(
-        type("Broken", (ByConfidence,), {"name": name, "select": select})
-    )
+    return dataclass(frozen=frozen)(type("Broken", (Policy,), {"name": name, "select": select}))
 
 
 @pytest.mark.parametrize(
@@ -118,9 +123,64 @@ def broken(select, name="broken", frozen=True):
             "must be a frozen dataclass",
             id="thawed",
         ),
-        pytest.param(lambda: dict, "is no plug: it needs one of the methods select", id="no plug"),
+        pytest.param(
+            lambda: dict, "is not a strategy: inherit one of Policy, Drafter", id="no strategy"
+        ),
     ],
 )
 def test_broken_plugs_are_refused_at_once(plug, words):
     with pytest.raises(UserError, match=words):
         register(plug())
+
+
+def pairs(**declared):
+    """A top-k of one position that takes two."""
+
+    def select(self, scores, masked):
+        return masked & (masked.cumsum(-1) <= 2)
+
+    body = {"name": "pairs", "select": select, **declared}
+    return dataclass(frozen=True)(type("Pairs", (TopK,), body))
+
+
+def test_exactness_rests_on_what_a_policy_declares_and_a_false_declaration_is_refused():
+    with pytest.raises(UserError, match="'pairs' declares at most 1 commits a step and selected 2"):
+        register(pairs())
+    with pytest.raises(UserError, match="declares at most 1 commits a step"):
+        DecodeConfig.make("psd", policy=pairs()(), acceptor="subset")
+    honest = pairs(max_commits=None)
+    assert not DecodeConfig.make("psd", policy=honest(), acceptor="subset").exact
+    assert DecodeConfig.make("psd", policy=TopK(1), acceptor="subset").exact
+
+
+def test_a_declared_order_that_follows_the_scores_is_refused():
+    with pytest.raises(UserError, match="declares a fixed order but its choice depends"):
+        register(dataclass(frozen=True)(type("Fixed", (TopK,), {"name": "f", "fixed_order": True})))
+
+
+@pytest.mark.parametrize("kind", [Lookahead, Explore, BestMean, Rejection, Prophet, NoCache])
+def test_every_kind_that_the_package_uses_can_be_registered(kind):
+    mine = dataclass(frozen=True)(type("Mine", (kind,), {"name": "mine"}))
+    assert register(mine) is mine
+    assert any(registry.get("mine") is mine for _, registry in KINDS.values())
+
+
+@dataclass(frozen=True)
+class Guided(Policy):
+    """A policy whose second model has a name of its own."""
+
+    guide: object = None
+    name: ClassVar[str] = "guided"
+
+    @property
+    def needs(self):
+        return Needs(second_model="guide")
+
+    def select(self, scores, masked):
+        return masked
+
+
+def test_a_second_model_is_found_and_named_whatever_its_field_is_called():
+    config = DecodeConfig.make("psd", policy=Guided(tiny_model(3)), depth=0)
+    assert config.second_models()["policy.guide"].name == "tiny-3"
+    assert config.to_dict()["policy"] == {"name": "guided", "guide": "tiny-3"}

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from psd_lib.decoding.scores import argmax_lowest, ban, order, position_gumbel, score
+from psd_lib.core.scores import argmax_lowest, ban, order, position_gumbel, score
 
 INF = float("inf")
 

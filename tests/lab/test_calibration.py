@@ -17,21 +17,21 @@ from psd_lab import paths
 from psd_lab.calibration import calibrate, load, names, save
 from psd_lab.calibration.counts import Counts
 from psd_lab.tasks.base import Score, Task
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.alternatives import Ranked, best_tokens
-from psd_lib.decoding.drafts import Calibrated
-from psd_lib.decoding.drafts.calibrated import BoundCalibrated, promise
-from psd_lib.decoding.graphs import Graph, Measured
-from psd_lib.decoding.policies import TopK
-from psd_lib.decoding.scores import Scores
+from psd_lib import DecodeConfig
+from psd_lib.core.policies import TopK
+from psd_lib.core.scores import Scores, best_tokens, proposed_first
 from psd_lib.errors import UserError
+from psd_lib.methods.spiffy import Calibrated
+from psd_lib.methods.spiffy.calibrated import promise
+from psd_lib.methods.spiffy.graph import CalibratedGraph, Graph
+from psd_lib.testing import step_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 M = 1  # the mask token
 
 
 def measured(*formulas, block_length=8):
-    return Measured(Graph(tuple(formulas)), block_length, "literal", "0" * 12)
+    return CalibratedGraph(Graph(tuple(formulas)), block_length, "literal", "0" * 12)
 
 
 SMALL = measured(
@@ -42,22 +42,24 @@ SMALL = measured(
 def test_calibrated_docstring_example():
     graph = measured([(0, 0)], [(0, 1)], [(0, 0), (1, 0)], block_length=4)
     node0 = torch.tensor([[7, M, M, 9]])
-    stale = Scores(torch.tensor([[7, 1, 3, 9]]), torch.tensor([[0.0, 0.5, 0.6, 0.0]]))
-    session = Ranked(None, None, None, 2)
-    session.tokens = torch.tensor([[[[0, 0], [1, 2], [3, 4], [0, 0]]]])
-    session.weights = torch.tensor([[[[0.0, 0], [0.5, 0.4], [0.6, 0.3], [0, 0]]]])
-    drafts = BoundCalibrated(Calibrated(graph, 3), session).build(
-        node0, node0 == M, stale, TopK(1), torch.tensor([1])
+    stale = Scores(
+        torch.tensor([[7, 1, 3, 9]]),
+        torch.tensor([[0.0, 0.5, 0.6, 0.0]]),
+        top_tokens=torch.tensor([[[0, 0], [1, 2], [3, 4], [0, 0]]]),
+        top_confidence=torch.tensor([[[0.0, 0], [0.5, 0.4], [0.6, 0.3], [0, 0]]]),
+    )
+    drafts = Calibrated(graph, 3).draft(
+        step_of(node0, node0 == M, stale, TopK(1), torch.tensor([1]))
     )
     assert drafts.tokens.tolist() == [[[7, M, M, 9], [7, M, 3, 9], [7, M, 4, 9], [7, 1, 3, 9]]]
 
 
 def test_the_proposed_token_is_always_vocabulary_rank_0():
-    session = Ranked(None, None, None, 3)
-    session.tokens = torch.tensor([[[[4, 7, 9], [4, 7, 9], [4, 7, 9]]]])
-    session.weights = torch.tensor([[[[0.5, 0.3, 0.1]] * 3]])
-    tokens, chance = session.ranked(
-        Scores(torch.tensor([[7, 4, 2]]), torch.tensor([[0.3, 0.5, 0.05]]))
+    tokens, chance = proposed_first(
+        torch.tensor([[7, 4, 2]]),
+        torch.tensor([[0.3, 0.5, 0.05]]),
+        torch.tensor([[[4, 7, 9]] * 3]),
+        torch.tensor([[[0.5, 0.3, 0.1]] * 3]),
     )
     assert tokens.tolist() == [[[7, 4, 9], [4, 7, 9], [2, 4, 7]]]
     torch.testing.assert_close(
@@ -116,7 +118,7 @@ def test_invariant_22_pruning_keeps_a_subset_and_never_changes_output(spec, poli
     settings = config(policy)
     bare = run(model, prompts, settings.bare)
     for keep in (None, 3, 1):
-        pruned = run(model, prompts, replace(settings, builder=Calibrated(SMALL, 6, keep)))
+        pruned = run(model, prompts, replace(settings, drafter=Calibrated(SMALL, 6, keep)))
         for one, other in zip(bare, pruned, strict=True):
             assert one.tokens == other.tokens and (one.trace.step == other.trace.step).all()
             assert other.nfe <= one.nfe
@@ -138,7 +140,7 @@ def test_invariant_22_a_node_is_reached_through_either_parent():
         out = run(
             model,
             prompts,
-            replace(config("top_k"), builder=Calibrated(measured(*formulas), len(formulas))),
+            replace(config("top_k"), drafter=Calibrated(measured(*formulas), len(formulas))),
         )
         found[name] = sum(
             entry["accepted"] == 2 for sequence in out for entry in sequence.trace.iterations
@@ -206,20 +208,20 @@ def test_calibration_says_where_it_comes_from_and_its_graph_saves_calls(toy, tmp
     save(found, tmp_path)
     assert names(tmp_path) == ["try"] and load("try", tmp_path) == load(tmp_path / "try.json")
     read = load("try", tmp_path)
-    assert read.measured == found.measured and read.counts == found.counts
+    assert read.graph == found.graph and read.counts == found.counts
     prompts, settings = make_prompts(53, 6), config("confidence")
     bare = run(model, prompts, settings.bare)
     drafted = run(
         model,
         prompts,
-        replace(settings, builder=Calibrated(read.measured, min(7, len(read.formulas)))),
+        replace(settings, drafter=Calibrated(read.graph, min(7, len(read.formulas)))),
     )
     assert [s.tokens for s in bare] == [s.tokens for s in drafted]
     assert sum(s.nfe for s in drafted) < sum(s.nfe for s in bare)
 
 
 def test_a_graph_for_another_block_length_is_refused():
-    settings = replace(config("top_k"), builder=Calibrated(measured([(0, 0)], block_length=32), 1))
+    settings = replace(config("top_k"), drafter=Calibrated(measured([(0, 0)], block_length=32), 1))
     with pytest.raises(
         UserError,
         match=(
@@ -232,9 +234,9 @@ def test_a_graph_for_another_block_length_is_refused():
 
 def test_impossible_graphs_are_refused(tmp_path, toy):
     with pytest.raises(UserError, match="need a graph, graph=NAME; there are: "):
-        _ = Calibrated().measured
+        _ = Calibrated().calibrated
     with pytest.raises(UserError, match="unknown graph 'none-such'; there are: "):
-        _ = Calibrated("none-such").measured
+        _ = Calibrated("none-such").calibrated
     (tmp_path / "torn.json").write_text('{"format": 1, "name": "torn"}')
     with pytest.raises(UserError, match="is no graph file"):
         load("torn", tmp_path)
@@ -247,7 +249,7 @@ def test_impossible_graphs_are_refused(tmp_path, toy):
 
 
 def test_a_config_names_the_graph_by_its_content():
-    described = replace(DecodeConfig.make("psd"), builder=Calibrated(SMALL, 3)).to_dict()["builder"]
+    described = replace(DecodeConfig.make("psd"), drafter=Calibrated(SMALL, 3)).to_dict()["builder"]
     assert described == {
         "name": "calibrated",
         "graph": "literal",

@@ -99,11 +99,11 @@ def test_an_interrupt_says_that_work_is_kept(monkeypatch, capsys):
 
 def test_decoders_tasks_and_models_are_listed(capsys):
     from psd_lab import tasks
-    from psd_lib.decoding import POLICIES, PRESETS
+    from psd_lib import DECODERS, POLICIES
     from psd_lib.models import SUPPORTED
 
     for command, expected in (
-        ("decoders", [*PRESETS, *POLICIES]),
+        ("decoders", [*DECODERS, *POLICIES]),
         ("tasks", tasks.names()),
         ("models", ["mini-sdar", *SUPPORTED]),
     ):

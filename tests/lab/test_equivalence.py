@@ -80,7 +80,7 @@ def test_scores_say_what_compared_and_read_the_box(tmp_path):
     }
     assert task.score(example.reference, example).correct
     final = task.score(
-        "Final Answer: The final answer is $\\frac{1}{2}$. I hope it is correct.", example
+        "Final ForwardResult: The final answer is $\\frac{1}{2}$. I hope it is correct.", example
     )
     assert (final.correct, final.reason, final.details["verdicts"]["final_answer"]) == (
         False,

@@ -9,8 +9,8 @@ from psd_lab import paths, tasks
 from psd_lab.report import figures, methods, tables
 from psd_lab.report import rows as rows_of
 from psd_lab.runs import ExperimentConfig, run
-from psd_lib.decoding import PRESETS, registry
-from psd_lib.decoding.policies import POLICIES
+from psd_lib import DECODERS, POLICIES
+from psd_lib.core import registry
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def cells(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "TASKS", paths.TASKS)
     monkeypatch.setitem(tasks._TASKS, "toy", toy.TOY)
     toy.install(tmp_path / "tasks")
-    before = [(known, dict(known)) for known in (PRESETS, POLICIES)]
+    before = [(known, dict(known)) for known in (DECODERS, POLICIES)]
     own = set(registry._OWN)
     book = nbformat.read(paths.NOTEBOOKS / "70_your_own_policy.ipynb", as_version=4)
     found = {"__name__": __name__}
@@ -81,7 +81,7 @@ def test_its_rows_are_kept_and_are_read_without_it(cells, tmp_path, tiny_model, 
     monkeypatch.setattr(psd_lib, "generate", None)
     again = decode(cells, tmp_path, tiny_model)
     assert again.equals(first)
-    for known in (PRESETS, POLICIES):
+    for known in (DECODERS, POLICIES):
         known.pop("near_best")
     frame = rows_of.prepare(again)
     assert (

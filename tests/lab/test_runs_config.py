@@ -6,7 +6,7 @@ from psd_lab import tasks, yaml_reader
 from psd_lab.caches import EXACT
 from psd_lab.runs.config import ExperimentConfig, config_hash, names
 from psd_lab.runs.tiers import Tier
-from psd_lib.decoding import DecodeConfig
+from psd_lib import DecodeConfig
 from psd_lib.errors import UserError
 
 DECODE = DecodeConfig.make("psd").to_dict()

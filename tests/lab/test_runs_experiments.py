@@ -21,7 +21,7 @@ from psd_lab.runs.experiments import collect
 from psd_lab.runs.rows import judged
 from psd_lab.runs.runner import WorkItem, verdict_rows
 from psd_lab.runs.store import read
-from psd_lib.decoding import DecodeConfig
+from psd_lib import DecodeConfig
 from psd_lib.errors import UserError
 
 FIELDS = [

@@ -17,7 +17,7 @@ from psd_lab.runs.checkpoints import checkpoint, in_memory
 from psd_lab.runs.runner import BackoffState, WorkItem
 from psd_lab.runs.store import RunFile, read
 from psd_lab.tasks.base import Score
-from psd_lib.decoding import DecodeConfig
+from psd_lib import DecodeConfig
 from psd_lib.errors import UserError
 
 ONE = replace(toy.CONFIG, decoders=({"decoder": "greedy"},))

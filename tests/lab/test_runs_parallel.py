@@ -139,5 +139,5 @@ def test_a_decoder_runs_on_the_models_that_it_fits_and_takes_their_name(tmp_path
     items = plan(config, model, "toy", Tier("one", 1))
     assert not model.family.sees_future and not model.family.shift
     assert [item.config.decoder for item in items] == ["greedy", "margin", "spiffy"]
-    assert items[-1].config.builder.graph == f"{model.name}-greedy"
+    assert items[-1].config.drafter.graph == f"{model.name}-greedy"
     assert [one["decoder"] for one in config.expand()] == ["greedy", "wino", "margin", "spiffy"]

@@ -4,7 +4,6 @@ branch at a time.
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,13 +11,16 @@ from support.configs import GEN, run
 from support.models import make_model, make_prompts
 from support.reference import decode_one_by_one, filled, masks
 
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.acceptance import BestMean, Foresight, LargestStep
-from psd_lib.decoding.drafts import Candidates, Drafts, Explore, Lookahead
-from psd_lib.decoding.drafts.branches import BoundCandidates, BoundExplore
-from psd_lib.decoding.policies import Threshold, TopK
-from psd_lib.decoding.scores import Scores
+from psd_lib import DecodeConfig
+from psd_lib.core.policies import Threshold, TopK
+from psd_lib.core.scores import Scores
+from psd_lib.core.states import Drafts, Verified
+from psd_lib.core.strategy import Step
 from psd_lib.errors import UserError
+from psd_lib.methods.ete import Explore, LargestStep
+from psd_lib.methods.fdm import Candidates, Foresight
+from psd_lib.methods.lopa import BestMean, Lookahead
+from psd_lib.testing import step_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 M = 1  # the mask token
@@ -31,7 +33,7 @@ ONE = torch.tensor([1, 1])
 
 
 def test_lookahead_docstring_example():
-    drafts = Lookahead(2).build(NODE0, NODE0 == M, STALE, Threshold(), ONE)
+    drafts = Lookahead(2).draft(step_of(NODE0, NODE0 == M, STALE, Threshold(), ONE))
     assert drafts.tokens[0].tolist() == [[7, M, M, M], [7, M, 2, M], [7, M, M, 3]]
     assert drafts.tokens[1, :2].tolist() == [[7, 8, M, 9], [7, 8, 4, 9]]
     assert drafts.valid.tolist() == [[True, True, True], [True, True, False]]
@@ -40,11 +42,8 @@ def test_lookahead_docstring_example():
 def rivals(plug, policy=TopK(1), state=NODE0, stale=STALE):
     masked = state == M
     commit = policy.select(stale, masked) & masked
-    canvas = SimpleNamespace(window=lambda: (state, masked))
     node0 = torch.where(commit, stale.token, state)
-    return BoundCandidates(plug, canvas, True).build(
-        node0, masked & ~commit, stale, policy, commit.sum(-1)
-    )
+    return plug.draft(Step(state, masked, stale, node0, masked & ~commit, commit.sum(-1), policy))
 
 
 def test_candidates_docstring_example():
@@ -52,7 +51,7 @@ def test_candidates_docstring_example():
     assert drafts.tokens[0].tolist() == [[7, M, 2, M], [7, M, M, 3]]
     assert drafts.tokens[1, 0].tolist() == [7, 8, 4, 9]
     assert drafts.valid.tolist() == [[True, True], [True, False]]
-    torch.testing.assert_close(drafts.prior[0].exp(), torch.tensor([0.6, 0.5]))
+    torch.testing.assert_close(drafts.log_prior[0].exp(), torch.tensor([0.6, 0.5]))
 
 
 def test_candidates_below_gamma_are_dropped_but_one_stays():
@@ -83,10 +82,8 @@ def test_candidates_search_only_where_the_threshold_is_missed():
 
 def explored(taken, plug=Explore(2)):
     best = torch.tensor([[[0, 0], [1, 5], [2, 6], [3, 7]], [[0, 0], [0, 0], [4, 8], [0, 0]]])
-    session = SimpleNamespace(ranked=lambda stale: (best, None))
-    return BoundExplore(plug, session).build(
-        NODE0, NODE0 == M, STALE, Threshold(), torch.tensor(taken)
-    )
+    scores = replace(STALE, top_tokens=best, top_confidence=torch.zeros(best.shape))
+    return plug.draft(step_of(NODE0, NODE0 == M, scores, Threshold(), torch.tensor(taken)))
 
 
 def test_explore_docstring_example():
@@ -115,10 +112,9 @@ def choose(acceptor, states, confidence, targets=None, valid=None, prior=None):
     )
     prior = None if prior is None else torch.tensor([prior]).log()
     drafts = Drafts(tokens, valid, torch.zeros_like(tokens[..., 0]), prior)
-    path, length = acceptor.choose(
-        drafts, Scores(tokens, torch.tensor([confidence])), masked, targets, valid & masked.any(-1)
-    )
-    return path[0, : length[0]].tolist()
+    scores = Scores(tokens, torch.tensor([confidence]))
+    path = acceptor.accept(drafts, Verified(scores, masked, targets, valid & masked.any(-1)))
+    return path.nodes[0, : path.length[0]].tolist()
 
 
 def test_best_mean_takes_the_surest_remainder_and_ties_stay():
@@ -262,7 +258,7 @@ def test_branching_decoders_are_what_one_branch_at_a_time_gives(name, spec):
     model, prompts = make_model(*spec), make_prompts(41, 5)
     options = {"threshold": 0.6} if policy == "confidence" else {"k": 1}
     settings = DecodeConfig.make("psd", policy=policy, gen_length=GEN, **options)
-    settings = replace(settings, builder=builder, acceptor=acceptor)
+    settings = replace(settings, drafter=builder, acceptor=acceptor)
     assert not settings.exact
     searched = 0
     for prompt, sequence in zip(prompts, run(model, prompts, settings)):
@@ -297,4 +293,4 @@ def test_impossible_branches_are_refused(make):
     ids=lambda plug: plug.name,
 )
 def test_reconstructions_say_so(plug):
-    assert plug.fidelity == "reconstructed" and len(plug.note) > 40
+    assert plug.reconstructed and len(plug.note) > 40

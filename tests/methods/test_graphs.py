@@ -5,12 +5,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psd_lib.decoding.drafts import Chain, MixOrder, OrderSwap
-from psd_lib.decoding.drafts.graph import instantiate
-from psd_lib.decoding.graphs import Graph, chain, mix_order, order_swap
-from psd_lib.decoding.policies import TopK
-from psd_lib.decoding.scores import Scores
+from psd_lib.core.chain import Chain
+from psd_lib.core.policies import TopK
+from psd_lib.core.scores import Scores
 from psd_lib.errors import UserError
+from psd_lib.methods.order_swap import OrderSwap, order_swap
+from psd_lib.methods.spiffy.drafts import instantiate
+from psd_lib.methods.spiffy.graph import Graph, chain
+from psd_lib.methods.ssd import MixOrder, mix_order
+from psd_lib.testing import step_of
 
 M = 1  # the mask token
 
@@ -110,7 +113,7 @@ STALE = Scores(
 
 
 def build(builder):
-    return builder.build(NODE0, NODE0 == M, STALE, TopK(1), torch.tensor([1, 1]))
+    return builder.draft(step_of(NODE0, NODE0 == M, STALE, TopK(1), torch.tensor([1, 1])))
 
 
 def test_order_swap_drafts_both_orders_of_the_two_best():

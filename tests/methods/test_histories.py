@@ -8,22 +8,27 @@ from support.configs import GEN, run
 from support.models import make_model, make_prompts
 
 import psd_lib
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.policies.history import Credit, CreditHistory, Klass, KlassHistory
-from psd_lib.decoding.scores import Scores, score
+from psd_lib import DecodeConfig
+from psd_lib.core.scores import Scores, score
+from psd_lib.core.states import Where
 from psd_lib.errors import UserError
+from psd_lib.methods.credit import Credit, RunningCredit
+from psd_lib.methods.klass import Klass, RunningKlass
+from psd_lib.testing import fake_batch
 
 FIRST = torch.tensor([0, 1])
 
 
+def where(sequence, offset, next_block):
+    """Rows of a call's logits, all of node 0."""
+    return Where(sequence, torch.zeros_like(sequence), offset, next_block)
+
+
 def observe(history, probabilities, fresh=False):
     """One step over sequence 0's positions 0 and 1; returns the scores of what comes back."""
-    logits = torch.tensor(probabilities).log()
-    return score(
-        history.observe(
-            logits, torch.zeros(2, dtype=torch.long), FIRST, torch.tensor([fresh, fresh])
-        )
-    )
+    logits, none = torch.tensor(probabilities).log(), torch.zeros(2, dtype=torch.long)
+    at = where(none, FIRST, torch.tensor([fresh, fresh]))
+    return score(history.process_logits(logits, at))
 
 
 def chosen(history, confidence, masked=(1, 1)):
@@ -39,14 +44,14 @@ STEADY, MOVED = [0.7, 0.2, 0.1], [0.2, 0.7, 0.1]
 
 
 def test_klass_needs_as_many_earlier_steps_as_it_compares():
-    history = KlassHistory(Klass(steps=2), 1, 2)
+    history = RunningKlass(Klass(steps=2), fake_batch([[4]], 2, 2))
     for expected in ([1, 0], [1, 0], [1, 1]):  # none ready, one comparison, two comparisons
         observe(history, [STEADY, STEADY])
         assert chosen(history, [0.7, 0.65]) == expected
 
 
 def test_klass_takes_steady_and_confident_positions_only():
-    history = KlassHistory(Klass(steps=1), 1, 2)
+    history = RunningKlass(Klass(steps=1), fake_batch([[4]], 2, 2))
     observe(history, [STEADY, STEADY])
     observe(history, [STEADY, MOVED])
     assert chosen(history, [0.7, 0.9]) == [1, 0]  # the second is surer, but it moved
@@ -59,7 +64,7 @@ def test_klass_takes_steady_and_confident_positions_only():
 
 
 def test_klass_divergence_is_now_against_before_in_nats():
-    history = KlassHistory(Klass(steps=1), 1, 2)
+    history = RunningKlass(Klass(steps=1), fake_batch([[4]], 2, 2))
     observe(history, [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]])
     observe(history, [[0.9, 0.1, 0.0], [0.5, 0.5, 0.0]])
     expected = 0.9 * torch.tensor(0.9 / 0.5).log() + 0.1 * torch.tensor(0.1 / 0.5).log()
@@ -67,7 +72,7 @@ def test_klass_divergence_is_now_against_before_in_nats():
 
 
 def test_klass_forgets_at_a_new_block():
-    history = KlassHistory(Klass(steps=1), 1, 2)
+    history = RunningKlass(Klass(steps=1), fake_batch([[4]], 2, 2))
     observe(history, [STEADY, STEADY])
     observe(history, [STEADY, STEADY], fresh=True)
     assert chosen(history, [0.7, 0.9]) == [0, 1]
@@ -76,7 +81,7 @@ def test_klass_forgets_at_a_new_block():
 
 
 def test_credit_accumulates_decays_and_raises_what_keeps_winning():
-    history = CreditHistory(Credit(), 1, 2)
+    history = RunningCredit(Credit(), fake_batch([[4]], 2, 2))
     observe(history, [[0.5, 0.3, 0.2], STEADY])
     torch.testing.assert_close(history.credits[0, 0], torch.tensor([0.5**0.2, 0.0, 0.0]))
     raised = observe(history, [[0.5, 0.3, 0.2], STEADY])
@@ -91,7 +96,7 @@ def test_credit_accumulates_decays_and_raises_what_keeps_winning():
 
 
 def test_credit_gives_ties_to_the_lowest_token_and_forgets_at_a_new_block():
-    history = CreditHistory(Credit(), 1, 2)
+    history = RunningCredit(Credit(), fake_batch([[4]], 2, 2))
     observe(history, [[0.4, 0.4, 0.2], STEADY])
     assert history.credits[0, 0].tolist()[1:] == [0.0, 0.0]
     observe(history, [MOVED, MOVED], fresh=True)
@@ -99,10 +104,9 @@ def test_credit_gives_ties_to_the_lowest_token_and_forgets_at_a_new_block():
 
 
 def test_a_banned_token_never_earns_credit():
-    history = CreditHistory(Credit(), 1, 2)
-    raised = history.observe(
-        torch.tensor([[float("-inf"), 1.0], [float("-inf"), 2.0]]), FIRST * 0, FIRST, FIRST > 5
-    )
+    history = RunningCredit(Credit(), fake_batch([[4]], 2, 2))
+    logits = torch.tensor([[float("-inf"), 1.0], [float("-inf"), 2.0]])
+    raised = history.process_logits(logits, where(FIRST * 0, FIRST, FIRST > 5))
     assert torch.isneginf(raised[:, 0]).all() and torch.isfinite(raised[:, 1]).all()
 
 

@@ -3,6 +3,7 @@ refused.
 """
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,39 +11,48 @@ from support.configs import GEN, run
 from support.models import make_model, make_prompts, tiny_judge
 
 import psd_lib
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.policies.judged import Judged, Judging
-from psd_lib.decoding.scores import Scores, ban
+from psd_lib import DecodeConfig
+from psd_lib.core.scores import Scores, ban
+from psd_lib.core.states import Where
 from psd_lib.errors import UserError
-from psd_lib.testing import tiny_model, tiny_tokenizer
+from psd_lib.methods.apd import Judged, RunningJudged
+from psd_lib.testing import FakeDenoiser, fake_batch, tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 
 
-def select(monkeypatch, proposal, mixture, masked):
-    judging = Judging(Judged(), None)
-    monkeypatch.setattr(
-        judging, "_mixture", lambda scores, masked: torch.tensor(mixture), raising=False
+def select(proposal, mixture, masked):
+    """What is committed where the judge alone decides and chooses `mixture`."""
+    rows = torch.tensor(mixture).tolist()
+    opinion = FakeDenoiser(
+        lambda row, ids, column: [10.0 * (token == rows[row][column - 1]) for token in range(32)],
+        32,
+        1,
+        (0,),
+    )
+    judge = SimpleNamespace(name="judge", denoiser=opinion)
+    judging = RunningJudged(
+        Judged(0.0, judge), fake_batch([[4]] * len(rows), len(rows[0]), len(rows[0]))
+    )
+    judging.process_logits(
+        torch.zeros(1, 32), Where(*(torch.zeros(1, dtype=torch.long) for _ in range(4)))
     )
     proposal = torch.tensor(proposal)
-    return (
-        judging.select(Scores(proposal, proposal.float()), torch.tensor(masked).bool())
-        .int()
-        .tolist()
-    )
+    chosen = judging.select(Scores(proposal, proposal.float()), torch.tensor(masked).bool())
+    return chosen.int().tolist()
 
 
-def test_docstring_example(monkeypatch):
+def test_docstring_example():
     proposal, mixture = [[7, 1, 2, 3], [4, 5, 6, 9]], [[0, 8, 2, 5], [4, 8, 6, 0]]
-    assert select(monkeypatch, proposal, mixture, [[0, 1, 1, 1], [1, 1, 1, 0]]) == [
+    assert select(proposal, mixture, [[0, 1, 1, 1], [1, 1, 1, 0]]) == [
         [0, 1, 1, 0],
         [1, 0, 0, 0],
     ]
 
 
-def test_gaps_between_masks_neither_help_nor_hinder(monkeypatch):
-    assert select(monkeypatch, [[4, 5, 6, 7]], [[4, 0, 6, 7]], [[1, 0, 1, 1]]) == [[1, 0, 1, 1]]
-    assert select(monkeypatch, [[4, 5, 6, 7]], [[0, 0, 0, 0]], [[0, 0, 0, 0]]) == [[0, 0, 0, 0]]
+def test_gaps_between_masks_neither_help_nor_hinder():
+    assert select([[4, 5, 6, 7]], [[4, 0, 6, 7]], [[1, 0, 1, 1]]) == [[1, 0, 1, 1]]
+    assert select([[4, 5, 6, 7]], [[0, 0, 0, 0]], [[0, 0, 0, 0]]) == [[0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("future", [False, True], ids=["block-causal", "bidirectional"])
@@ -117,7 +127,8 @@ def test_the_judges_calls_are_counted_apart():
 def test_judges_that_cannot_judge_are_refused():
     model, judge = make_model(0), tiny_judge(1)
     with pytest.raises(
-        UserError, match="decoder 'apd' needs an autoregressive model as its judge: pass judge=NAME"
+        UserError,
+        match="decoder 'apd' needs a judge model: pass judge=NAME, such as judge='mini-ar'",
     ):
         psd_lib.generate(model, ["w3"], "apd", gen_length=8)
     with pytest.raises(
@@ -136,12 +147,10 @@ def test_judges_that_cannot_judge_are_refused():
         ),
     ):
         psd_lib.generate(model, ["w3"], "apd", judge=foreign, gen_length=8)
-    with pytest.raises(UserError, match="needs its judge loaded"):
-        from psd_lib.decoding import decode
+    with pytest.raises(UserError, match="the judge model is not loaded"):
+        from psd_lib import decode
 
-        decode(
-            model.denoiser, [[3]], DecodeConfig.make("apd", judge="mini-ar", gen_length=8), 8, True
-        )
+        decode(model.denoiser, [[3]], DecodeConfig.make("apd", judge="mini-ar", gen_length=8), 8)
 
 
 def test_rows_name_the_judge():

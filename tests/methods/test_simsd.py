@@ -10,16 +10,15 @@ from support.configs import config, run
 from support.models import make_model, make_prompts
 from support.reference import decode_one_by_one, filled, masks
 
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.acceptance import Rejection, TokenChain
-from psd_lib.decoding.acceptance.rejection import judge
-from psd_lib.decoding.caches import Ask, FullForward
-from psd_lib.decoding.canvas import Canvas
-from psd_lib.decoding.drafts import Packed
-from psd_lib.decoding.drafts.packed import PackedRow, packed_mask
-from psd_lib.decoding.scores import position_gumbel
+from psd_lib import DecodeConfig
+from psd_lib.core.accept import TokenChain
+from psd_lib.core.cache import ForwardRequest, FullForward
+from psd_lib.core.canvas import Canvas
+from psd_lib.core.scores import position_gumbel
 from psd_lib.errors import UserError
-from psd_lib.testing import tiny_model
+from psd_lib.methods.packed_row import PackedRow, Revealed, packed_mask
+from psd_lib.methods.simsd import Packed, Rejection, judge
+from psd_lib.testing import fake_batch, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 M = 1  # the mask token
@@ -70,14 +69,17 @@ def checked_and_true(model, prompt, block, times):
     reveal.
     """
     width = len(block)
-    canvas = Canvas(model.denoiser, [prompt], width, width, True, "cpu")
+    canvas = Canvas(model.denoiser, [prompt], width, width, "cpu")
     tokens, masked = canvas.window()
     times = torch.where(masked, torch.tensor([times]), 0)
     drafted = torch.where(masked, torch.tensor([block]), tokens)
-    row = PackedRow(None, FullForward(model.denoiser, canvas), model.denoiser, canvas)
-    row.drafted = (drafted, times, masked)
+    batch = replace(fake_batch([prompt], width, width), denoiser=model.denoiser, canvas=canvas)
+    row = PackedRow(FullForward(model.denoiser, canvas), batch)
+    row.revealed = Revealed(drafted, times, masked)
     none = torch.zeros(1, 1, dtype=torch.bool)
-    packed = row.forward(Ask(tokens[:, None], masked[:, None], none, canvas.start)).logits
+    packed = row.forward(
+        ForwardRequest(tokens[:, None], masked[:, None], none, canvas.start)
+    ).logits
     true = []
     for offset in masked[0].nonzero()[:, 0].tolist():
         state = torch.where(masked & (times >= times[:, offset : offset + 1]), M, drafted)
@@ -85,7 +87,7 @@ def checked_and_true(model, prompt, block, times):
         wanted[0, 0, offset] = True
         true.append(
             FullForward(model.denoiser, canvas)
-            .forward(Ask(state[:, None], wanted, none, canvas.start))
+            .forward(ForwardRequest(state[:, None], wanted, none, canvas.start))
             .logits
         )
     return packed, torch.cat(true)
@@ -153,7 +155,7 @@ def simsd(draft):
 
 def settings(draft, acceptor=TokenChain(), **options):
     made = DecodeConfig.make("psd", policy="left_to_right", k=1, gen_length=29, **options)
-    return replace(made, builder=Packed(draft=draft), acceptor=acceptor)
+    return replace(made, drafter=Packed(draft=draft), acceptor=acceptor)
 
 
 @pytest.mark.parametrize("bonus", [0.0, 5.0])
@@ -215,8 +217,8 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(UserError, match="needs a block-causal target without shift"):
         run(make_model(0, True), [[5]], settings(make_model(0, True)))
     with pytest.raises(
-        UserError, match="acceptor 'rejection' needs builder 'packed' and temperature > 0"
+        UserError, match="acceptor 'rejection' needs drafter 'packed' and temperature > 0"
     ):
-        run(make_model(0), [[5]], settings(make_model(0), Rejection()))
-    with pytest.raises(UserError, match="acceptor 'rejection' needs builder 'packed'"):
-        run(make_model(0), [[5]], replace(config("top_k", temperature=0.5), acceptor=Rejection()))
+        settings(make_model(0), Rejection())
+    with pytest.raises(UserError, match="acceptor 'rejection' needs drafter 'packed'"):
+        replace(config("top_k", temperature=0.5), acceptor=Rejection())

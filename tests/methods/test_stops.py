@@ -5,10 +5,11 @@ import torch
 from support.configs import GEN, run
 from support.models import make_model, make_prompts
 
-from psd_lib.decoding import STOPS, DecodeConfig
-from psd_lib.decoding.scores import Scores
-from psd_lib.decoding.stops import Prophet, Sched
+from psd_lib import STOPS, DecodeConfig
+from psd_lib.core.scores import Scores
 from psd_lib.errors import UserError
+from psd_lib.methods.prophet import Prophet
+from psd_lib.methods.sched import Sched
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
 
@@ -99,10 +100,7 @@ def test_drafts_replay_a_stop_rule_exactly(future):
 def test_a_stop_rule_is_never_called_exact_and_is_named():
     config = DecodeConfig.make("psd", stop="prophet", depth=0)
     assert not config.exact and config.bare.stop is None and config.bare.exact
-    assert (
-        config.label.endswith("Prophet (reconstructed) 7.5/5/2.5)")
-        and config.fidelity == "reconstructed"
-    )
+    assert config.label.endswith("Prophet (reconstructed) 7.5/5/2.5)") and config.reconstructed
     assert config.to_dict()["stop"] == {
         "name": "prophet",
         "early_gap": 7.5,

@@ -13,13 +13,13 @@ from support.drafters import EXACT_DRAFTERS, make_drafter
 from support.models import make_model, make_prompts
 
 import psd_lib
-from psd_lib.decoding import PRESETS, DecodeConfig
-from psd_lib.decoding.acceptance import ACCEPTORS
-from psd_lib.decoding.drafts import BUILDERS, Calibrated
-from psd_lib.decoding.exact_block import ExactBlock
-from psd_lib.decoding.graphs import Measured, chain
-from psd_lib.decoding.policies import POLICIES
+from psd_lib import ACCEPTORS, DECODERS, DRAFTERS, POLICIES, DecodeConfig
+from psd_lib.core.parts import parts_of
 from psd_lib.errors import UserError
+from psd_lib.methods.branching import Branches
+from psd_lib.methods.exact_block import ExactBlock
+from psd_lib.methods.spiffy import Calibrated
+from psd_lib.methods.spiffy.graph import CalibratedGraph, chain
 from psd_lib.testing import tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")
@@ -50,12 +50,12 @@ def test_invariant_3_and_9_freedave_ssd_spiffy_and_psd_are_one_algorithm(k, temp
         make_prompts(81, 3),
         {"depth": k - 1, "gen_length": GEN, "temperature": temperature},
     )
-    graph = Measured(chain(k - 1), 8, "chain", "")
+    graph = CalibratedGraph(chain(k - 1), 8, "chain", "")
     configs = [
         DecodeConfig.make("freedave", **options),
         DecodeConfig.make("ssd", **options),
         DecodeConfig.make("spiffy", **options),
-        DecodeConfig.make("spiffy", builder="calibrated", graph=graph, **options),
+        DecodeConfig.make("spiffy", drafter="calibrated", graph=graph, **options),
         DecodeConfig.make("psd", policy="top_k", k=1, **options),
     ]
     first, *others = [psd_lib.generate(model, prompts, config=config) for config in configs]
@@ -75,15 +75,19 @@ def exact_choices() -> list:
     each once.
     """
     found = {}
-    for decoder, preset in PRESETS.items():
-        policies = PURE_POLICIES if "any policy" in preset.open else [preset.policy.name]
-        builders = BUILDERS if "any builder" in preset.open else [preset.builder.name]
-        acceptors = ACCEPTORS if "acceptor" in preset.open else [preset.acceptor.name]
+    for decoder, preset in DECODERS.items():
+        policies = PURE_POLICIES if "policy" in preset.exchange else [preset.policy.name]
+        builders = DRAFTERS if "drafter" in preset.exchange else [preset.drafter.name]
+        acceptors = (
+            ACCEPTORS if "acceptor" in preset.exchange else [parts_of(preset)["acceptor"].name]
+        )
         for policy, builder, acceptor in (
             (p, b, a) for b in builders for p in policies for a in acceptors
         ):
             # rival branches are poor drafts; two policies are enough for them, in test_builders
-            if builder in EXACT_DRAFTERS and not BUILDERS[builder].__module__.endswith("branches"):
+            if builder in EXACT_DRAFTERS and not issubclass(DRAFTERS[builder], Branches):
+                if acceptor == "rejection":  # refused without its own drafter
+                    continue
                 rule = POLICIES[policy](**POLICY_OPTIONS.get(policy, {}))
                 config = DecodeConfig(
                     decoder,
@@ -151,7 +155,7 @@ def test_invariant_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them
 ):
     model, prompts, tpf = make_model(3, True), make_prompts(83, 4), []
     for depth in (1, 3, 7):
-        made = DecodeConfig.make("psd", threshold=0.9, builder=builder, depth=depth, gen_length=GEN)
+        made = DecodeConfig.make("psd", threshold=0.9, drafter=builder, depth=depth, gen_length=GEN)
         out = psd_lib.generate(model, prompts, config=made)
         for sequence in out:
             own = [
@@ -170,18 +174,18 @@ def test_invariant_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them
 
 
 def test_labels_say_the_method_and_what_was_chosen():
-    graph = Measured(chain(5), 8, "five", "")
+    graph = CalibratedGraph(chain(5), 8, "five", "")
     labels = {
         "ssd(d=3)": DecodeConfig.make("ssd"),
-        "ssd(mix-order d=7)": DecodeConfig.make("ssd", builder="mix_order"),
+        "ssd(mix-order d=7)": DecodeConfig.make("ssd", drafter="mix_order"),
         "spiffy(graph d=5 keep=3)": DecodeConfig.make(
-            "spiffy", builder="calibrated", graph=graph, depth=5, keep=3
+            "spiffy", drafter="calibrated", graph=graph, depth=5, keep=3
         ),
         "freedave(confidence 0.9, d=7, subset)": DecodeConfig.make(
             "freedave", policy="confidence", depth=7, acceptor="subset"
         ),
         "psd(LocalLeap 0.9/0.75/4, order-swap d=11)": DecodeConfig.make(
-            "psd", policy="local_leap", builder="order_swap", depth=11
+            "psd", policy="local_leap", drafter="order_swap", depth=11
         ),
         "lopa(confidence 0.8, k=5)": DecodeConfig.make("lopa", threshold=0.8, k=5),
         "fdm(k=7)": DecodeConfig.make("fdm", k=7),
@@ -189,7 +193,7 @@ def test_labels_say_the_method_and_what_was_chosen():
         "ete(confidence 0.9, k=1)": DecodeConfig.make("ete", k=1),
         "simsd(small packed)": DecodeConfig.make("simsd", draft="small"),
         "psd(confidence 0.9, small d=3)": DecodeConfig.make(
-            "psd", builder="draft_model", draft="small"
+            "psd", drafter="draft_model", draft="small"
         ),
     }
     assert [config.label for config in labels.values()] == list(labels)
@@ -199,9 +203,9 @@ def test_labels_say_the_method_and_what_was_chosen():
 @pytest.mark.parametrize("acceptor", ["replay", "token_chain"])
 def test_psd_takes_every_draft_graph_and_is_exact_under_replay_only(builder, acceptor):
     model, prompts = make_model(1), make_prompts(82, 3)
-    graph = {"graph": Measured(chain(5), 8, "five", "")} if builder == "calibrated" else {}
+    graph = {"graph": CalibratedGraph(chain(5), 8, "five", "")} if builder == "calibrated" else {}
     made = DecodeConfig.make(
-        "psd", threshold=0.9, builder=builder, acceptor=acceptor, depth=5, gen_length=GEN, **graph
+        "psd", threshold=0.9, drafter=builder, acceptor=acceptor, depth=5, gen_length=GEN, **graph
     )
     assert made.exact == (acceptor == "replay")
     bare, drafted = (
@@ -215,9 +219,7 @@ def test_psd_takes_every_draft_graph_and_is_exact_under_replay_only(builder, acc
 @pytest.mark.parametrize("decoder", ["lopa", "fdm", "fdm_a", "ete"])
 def test_reconstructed_decoders_say_so_wherever_they_are_described(decoder):
     config = DecodeConfig.make(decoder)
-    assert config.fidelity == "reconstructed" and any(
-        "reconstructed" in note for note in config.notes
-    )
+    assert config.reconstructed and any("reconstructed" in note for note in config.notes)
     assert not config.exact and config.depth > 0
     assert config.to_dict()["builder"]["depth"] == config.depth
 
@@ -243,14 +245,22 @@ REFUSED = [
         "policy 'credit' cannot be combined with drafts: its credits .* such as 'confidence'",
     ),
     (
-        {"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(7), 32, "wide", "")},
+        {
+            "decoder": "psd",
+            "builder": "calibrated",
+            "graph": CalibratedGraph(chain(7), 32, "wide", ""),
+        },
         (
             "'wide' was calibrated for block length 32, not for 8: decode with block_length=32 or"
             " calibrate a graph for 8"
         ),
     ),
     (
-        {"decoder": "psd", "builder": "calibrated", "graph": Measured(chain(2), 8, "small", "")},
+        {
+            "decoder": "psd",
+            "builder": "calibrated",
+            "graph": CalibratedGraph(chain(2), 8, "small", ""),
+        },
         "'small' has 2 nodes, depth 7 asks for more",
     ),
     (
@@ -293,7 +303,7 @@ def test_plugs_that_do_not_fit_are_refused_with_what_would(options, words):
 
 
 def test_a_builder_object_is_taken_as_it_is():
-    graph = Measured(chain(3), 8, "three", "")
-    by_name = DecodeConfig.make("psd", builder="calibrated", graph=graph, depth=2)
-    assert DecodeConfig.make("psd", builder=Calibrated(graph, 2)) == by_name
-    assert replace(by_name, builder=Calibrated(graph, 2)).to_dict() == by_name.to_dict()
+    graph = CalibratedGraph(chain(3), 8, "three", "")
+    by_name = DecodeConfig.make("psd", drafter="calibrated", graph=graph, depth=2)
+    assert DecodeConfig.make("psd", drafter=Calibrated(graph, 2)) == by_name
+    assert replace(by_name, drafter=Calibrated(graph, 2)).to_dict() == by_name.to_dict()

@@ -11,11 +11,12 @@ from support.configs import GEN, run
 from support.models import make_model, make_prompts
 
 import psd_lib
-from psd_lib.decoding import ByConfidence, DecodeConfig
-from psd_lib.decoding.caches import visibility
-from psd_lib.decoding.policies.wino import Wino, WinoReview, shadow_visible
-from psd_lib.decoding.scores import ban
+from psd_lib import DecodeConfig, Policy
+from psd_lib.core.cache import visibility
+from psd_lib.core.scores import ban
 from psd_lib.errors import UserError
+from psd_lib.methods.wino import RunningWino, Wino, shadow_visible
+from psd_lib.testing import fake_batch
 
 
 def test_a_shadow_sees_everything_but_its_twin_and_nobody_sees_a_shadow():
@@ -36,7 +37,7 @@ def test_a_shadow_behind_the_canvas_does_not_exist():
 
 
 @dataclass(frozen=True)
-class Wide(ByConfidence):
+class Wide(Policy):
     """WINO's own commits without any review."""
 
     threshold: float = 0.6
@@ -46,34 +47,10 @@ class Wide(ByConfidence):
         return Wino(self.threshold).select(scores, masked)
 
 
-class Loop:
-    """As much of a loop as a review reads: one sequence whose window is the block of six behind a
-    prompt of two.
-    """
-
-    def __init__(self):
-        self.denoiser = type(
-            "D", (), {"shift": False, "sees_future": True, "causal_context": False}
-        )()
-        columns = torch.arange(2, 8)[None]
-        self.canvas = type(
-            "C",
-            (),
-            {
-                "ids": torch.zeros(1, 8),
-                "width": 6,
-                "start": torch.tensor([2]),
-                "prompt_end": 2,
-                "end": 8,
-                "columns": lambda self: columns,
-            },
-        )()
-        self.session = None
-
-
-def review(hidden, taken):
-    found = WinoReview(Wino(), Loop())
-    found.hidden, found.taken = torch.tensor([hidden]), torch.tensor([taken])
+def review(hidden, committed):
+    """One sequence whose window is the block of six behind a prompt of two."""
+    found = RunningWino(Wino(), fake_batch([[4, 4]], 6, 6))
+    found.hidden, found.committed = torch.tensor([hidden]), torch.tensor([committed])
     return found
 
 
@@ -82,7 +59,7 @@ TWO, ONE = torch.tensor([[0, 0, 0, 1, 1, 0]]).bool(), torch.tensor([[0, 0, 0, 1,
 
 
 @pytest.mark.parametrize(
-    ("hidden", "taken", "commit", "revoked"),
+    ("hidden", "committed", "commit", "revoked"),
     [
         pytest.param(
             [0.95, 0.2, 0.7, 0, 0, 0], 3, TWO, [0, 1, 1, 0, 0, 0], id="all that is doubted"
@@ -114,15 +91,15 @@ TWO, ONE = torch.tensor([[0, 0, 0, 1, 1, 0]]).bool(), torch.tensor([[0, 0, 0, 1,
         ),
     ],
 )
-def test_what_is_taken_back(hidden, taken, commit, revoked):
-    found = review(hidden, taken)
+def test_what_is_taken_back(hidden, committed, commit, revoked):
+    found = review(hidden, committed)
     assert found.revoke(commit, MASKED)[0].int().tolist() == revoked
-    assert found.taken.tolist() == [int(commit.sum())]
+    assert found.committed.tolist() == [int(commit.sum())]
 
 
 def test_prompt_tokens_in_the_window_are_never_taken_back():
     found = review([0.1] * 6, 9)
-    found.loop.canvas.prompt_end = 4
+    found.batch.canvas.prompt_end = 4
     assert found.revoke(TWO, MASKED)[0].int().tolist() == [0, 0, 1, 0, 0, 0]
 
 
@@ -131,13 +108,17 @@ def test_the_calls_with_a_shadow_say_what_plain_calls_say_and_the_review_hides_t
     future, monkeypatch
 ):
     model, seen = make_model(6, future), []
-    update = WinoReview.revoke
+    update = RunningWino.revoke
     monkeypatch.setattr(
-        WinoReview,
+        RunningWino,
         "revoke",
         lambda self, commit, masked: (
             seen.append(
-                (self.loop.canvas.ids.clone(), self.loop.canvas.start.clone(), self.hidden.clone())
+                (
+                    self.batch.canvas.ids.clone(),
+                    self.batch.canvas.start.clone(),
+                    self.hidden.clone(),
+                )
             )
             or update(self, commit, masked)
         ),

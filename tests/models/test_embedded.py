@@ -12,7 +12,7 @@ import psd_lib
 from psd_lab.paths import MODELS
 from psd_lab.training.card import card
 from psd_lab.training.recipes import RECIPES
-from psd_lib.decoding.caches import visibility
+from psd_lib.core.cache import visibility
 
 NAMES = sorted(folder.parent.name for folder in MODELS.glob("*/config.json"))
 DIFFUSION = ["mini-dream", "mini-llada", "mini-sdar"]

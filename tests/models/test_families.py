@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import DynamicCache
 
 import psd_lib
-from psd_lib.decoding.caches import Ask, FullForward, visibility
-from psd_lib.decoding.canvas import Canvas
+from psd_lib.core.cache import ForwardRequest, FullForward, visibility
+from psd_lib.core.canvas import Canvas
 from psd_lib.errors import UserError
 from psd_lib.models import FAMILIES
 from psd_lib.testing import save_checkpoint, tiny_model
@@ -133,7 +133,9 @@ def test_the_first_position_of_a_block_gets_its_true_prediction(name):
     prompt = ids_of(6, 1, WIDTH)
     canvas = Canvas(model.denoiser, prompt.tolist(), WIDTH, WIDTH, family.absolute_blocks, "cpu")
     tokens, wanted = canvas.window()
-    ask = Ask(tokens[:, None], wanted[:, None], torch.zeros(1, 1, dtype=torch.bool), canvas.start)
+    ask = ForwardRequest(
+        tokens[:, None], wanted[:, None], torch.zeros(1, 1, dtype=torch.bool), canvas.start
+    )
     answer = FullForward(model.denoiser, canvas).forward(ask).logits
     whole = torch.cat([prompt, torch.full((1, WIDTH), model.mask_id)], 1)
     hidden = network(

@@ -6,7 +6,7 @@ import pytest
 from support.configs import second_models
 
 import psd_lib
-from psd_lib.decoding import PRESETS, DecodeConfig
+from psd_lib import DECODERS, DecodeConfig
 from psd_lib.errors import UserError
 from psd_lib.testing import tiny_model
 
@@ -41,7 +41,7 @@ def test_one_prompt_and_token_ids_are_accepted(model):
     )
 
 
-@pytest.mark.parametrize("decoder", PRESETS)
+@pytest.mark.parametrize("decoder", DECODERS)
 def test_every_preset_runs(model, decoder):
     out = psd_lib.generate(model, ["w3 w4 w5"], decoder, gen_length=16, **second_models(decoder))
     assert out[0].nfe <= 16 and out.config.decoder == decoder
@@ -81,10 +81,10 @@ def test_exactness_is_claimed_only_where_it_is_proved():
 def test_a_policy_object_of_the_users_own_runs(model):
     from dataclasses import dataclass
 
-    from psd_lib.decoding.policies import ByConfidence
+    from psd_lib import Policy
 
     @dataclass(frozen=True)
-    class EverySecond(ByConfidence):
+    class EverySecond(Policy):
         name = "every_second"
         label = "every second"
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 import psd_lib
-from psd_lib.decoding.caches import visibility
+from psd_lib.core.cache import visibility
 from psd_lib.errors import UserError
 from psd_lib.testing import save_checkpoint, tiny_model
 

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 import psd_lib
-from psd_lib.decoding import PRESETS, DecodeConfig
-from psd_lib.decoding.policies import POLICIES
+from psd_lib import DECODERS, POLICIES, DecodeConfig
 from support.models import SECOND_MODELS
 
 GEN = 29  # not a multiple of the block length 8: the last block is shorter
@@ -26,7 +25,7 @@ POLICY_OPTIONS = {
     "sdar_sequential": {"steps": 3},
 }
 # The policies that a later policy step may be guessed for: pure functions of the scores.
-PURE_POLICIES = [name for name, policy in POLICIES.items() if not hasattr(policy, "no_drafts")]
+PURE_POLICIES = [name for name, policy in POLICIES.items() if not policy.no_drafts]
 
 
 def config(policy="top_k", **options):
@@ -37,15 +36,15 @@ def config(policy="top_k", **options):
 
 def with_drafter(settings, drafter):
     """The same configuration with drafts from elsewhere."""
-    return replace(settings, builder=drafter)
+    return replace(settings, drafter=drafter)
 
 
 def second_models(decoder):
     """The options without which a decoder cannot run: its second model, where it has one."""
-    preset = PRESETS[decoder]
+    preset = DECODERS[decoder]
     return {
         name: make()
-        for part in (preset.policy, preset.builder)
+        for part in (preset.policy, preset.drafter)
         for name, make in SECOND_MODELS.items()
         if name in getattr(part, "__dataclass_fields__", {})
     }

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import torch
 
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.caches import visibility
-from psd_lib.decoding.scores import ban, position_gumbel, score
+from psd_lib import DecodeConfig
+from psd_lib.core.cache import visibility
+from psd_lib.core.scores import ban, position_gumbel, score
 from support.configs import GEN
 from support.models import MASK
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from psd_lib.decoding import DecodeConfig
-from psd_lib.decoding.graphs import Measured, order_swap
+from psd_lib import DecodeConfig
+from psd_lib.methods.order_swap import order_swap
+from psd_lib.methods.spiffy.graph import CalibratedGraph
 
-GRAPH = Measured(order_swap(7, 6), 8, "tiny-greedy", "3f2a1c")
+GRAPH = CalibratedGraph(order_swap(7, 6), 8, "tiny-greedy", "3f2a1c")
 CONFIGS = {
     "greedy": DecodeConfig.make("greedy"),
     "spiffy": DecodeConfig.make("spiffy", depth=3),
@@ -17,11 +18,11 @@ CONFIGS = {
     "local_leap": DecodeConfig.make("local_leap"),
     "psd_leap": DecodeConfig.make("psd", policy="local_leap", depth=3),
     "left_to_right": DecodeConfig.make("left_to_right", k=1),
-    "swap": DecodeConfig.make("psd", builder="order_swap", depth=7),
-    "graph": DecodeConfig.make("spiffy", builder="calibrated", graph=GRAPH, depth=7),
-    "tree": DecodeConfig.make("ssd", builder="mix_order", depth=7),
+    "swap": DecodeConfig.make("psd", drafter="order_swap", depth=7),
+    "graph": DecodeConfig.make("spiffy", drafter="calibrated", graph=GRAPH, depth=7),
+    "tree": DecodeConfig.make("ssd", drafter="mix_order", depth=7),
     "freedave": DecodeConfig.make("freedave", policy="confidence", depth=3),
-    "drafted": DecodeConfig.make("psd", builder="draft_model", draft="small"),
+    "drafted": DecodeConfig.make("psd", drafter="draft_model", draft="small"),
     "simsd": DecodeConfig.make("simsd", draft="small"),
     "apd": DecodeConfig.make("apd", judge="ar"),
     "prophet": DecodeConfig.make("prophet"),
@@ -128,7 +129,7 @@ def everything() -> pd.DataFrame:
                 config = (
                     CONFIGS["graph"].__class__.make(
                         "spiffy",
-                        builder="calibrated",
+                        drafter="calibrated",
                         graph=replace(GRAPH, name=f"{model}-greedy"),
                         depth=7,
                     )
