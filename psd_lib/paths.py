@@ -89,7 +89,7 @@ def is_installed(path: Path) -> bool:
 def find(folder: Path, name: str | Path) -> Path:
     """Return `folder / name`, or its shipped counterpart where only that exists."""
     candidates = [layer / name for layer in _layers(folder)]
-    return next((path for path in candidates if path.exists()), candidates[0])
+    return next((path for path in candidates if os.path.exists(path)), candidates[0])
 
 
 def files(folder: Path, pattern: str) -> list[Path]:

@@ -100,6 +100,7 @@ def llada_moe(raw: dict[str, Any]) -> dict[str, Any]:
         raise refused(raw, "moe_layer_freq", raw["moe_layer_freq"], "1 for every layer")
     names = [name for name in DECODER if name != "intermediate_size"]
     fields = pick(raw, *names, "num_experts", "num_experts_per_tok", "expert_intermediate_size")
+    at_most(raw, "num_experts_per_tok", "num_experts")
     width = fields.pop("expert_intermediate_size")
     head = raw.get("head_dim") or fields["hidden_size"] // fields["num_attention_heads"]
     return {
@@ -145,6 +146,10 @@ def llada2(raw: dict[str, Any]) -> dict[str, Any]:
         "first_k_dense_replace",
     )
     more = pick(raw, "num_experts", "num_shared_experts")
+    at_most(raw, "num_experts_per_tok", "num_experts")
+    at_most(raw, "topk_group", "n_group")
+    if raw["num_experts"] % raw["n_group"]:
+        raise refused(raw, "n_group", raw["n_group"], f"a divisor of {raw['num_experts']} experts")
     return {
         **fields,
         "n_routed_experts": more["num_experts"],
@@ -200,6 +205,16 @@ def require(raw: dict[str, Any], flags: dict[str, Any]) -> None:
         given = raw.get(name, value)
         if given != value and not (value in (None, False) and given in (None, False)):
             raise refused(raw, name, given, repr(value))
+
+
+def at_most(raw: dict[str, Any], name: str, other: str) -> None:
+    """Check that one field is not larger than another.
+
+    Raises:
+        UserError: it is.
+    """
+    if raw[name] > raw[other]:
+        raise refused(raw, name, raw[name], f"at most {other}, {raw[other]}")
 
 
 def rope(raw: dict[str, Any], partial: bool = False) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def _tensors(
     folder: Path, family: Family, config: PretrainedConfig
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield every tensor under its stock name; fused projections are split into q, k and v."""
-    rows = _fused_rows(config.to_dict())
+    rows = _fused_rows(config.to_dict()) if family.fused else []
     for file_name in _files(folder):
         with safe_open(folder / file_name, "pt") as file:
             for key in sorted(file.keys()):

@@ -29,6 +29,13 @@ def make_model(seed, sees_future=False, eos_bonus=0.0):
     return replace(model, denoiser=EagerEos(model.denoiser, eos_bonus))
 
 
+def nan_model(seed=0):
+    """A random model whose logits are NaN, as those of an overflow in float16 are."""
+    model = tiny_model(seed)
+    model.denoiser.network.lm_head.weight.data[5] = float("nan")
+    return model
+
+
 def make_prompts(seed, count=6):
     """Random prompts of 1 to 19 tokens, none of them the mask or the end of the sequence."""
     rng = random.Random(seed)
