@@ -7,6 +7,7 @@ from psd_lab.report import confidence, figures
 from psd_lab.report import rows as rows_of
 from psd_lab.report.figures import style
 
+pytestmark = pytest.mark.thorough  # every figure is drawn
 DRAFTED = {"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}
 
 

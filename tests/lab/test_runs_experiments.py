@@ -159,6 +159,7 @@ def test_another_judge_or_draft_model_of_the_same_name_is_another_config(
     assert {decoder for decoder in chosen if after[decoder] == hashes[decoder]} == {"greedy"}
 
 
+@pytest.mark.thorough
 def test_a_killed_run_resumes_and_keeps_every_row_it_had(tmp_path, toy_task, tiny_model):
     environment = {
         **os.environ,

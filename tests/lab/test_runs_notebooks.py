@@ -174,6 +174,7 @@ def test_experiments_are_those_that_the_notebooks_declare(tmp_path):
             job.experiments_of(Tier.load("mini"), [notebook(tmp_path, experiments=wrong)])
 
 
+@pytest.mark.thorough
 def test_two_notebooks_run_at_once_in_single_threaded_processes_and_report_what_they_do(
     tmp_path, capfd, monkeypatch
 ):
@@ -199,6 +200,7 @@ def test_two_notebooks_run_at_once_in_single_threaded_processes_and_report_what_
     assert "work 1: 1/1" in said and "work 2: 1/1" in said
 
 
+@pytest.mark.thorough
 def test_a_failing_notebook_among_several_is_one_sentence(tmp_path):
     calls = [
         (notebook(tmp_path, "{}['lost']", name="10_one"), tmp_path / "out" / "10_one.ipynb", {})

@@ -181,6 +181,7 @@ def test_a_full_disk_is_named_before_anything_is_decoded(home, monkeypatch):
         checks.check(tier(home), [tier(home).apply(TWO)])
 
 
+@pytest.mark.thorough
 def test_the_whole_path_on_three_released_shapes(home, monkeypatch, capsys):
     """Checks, estimate, decoding, rows and a notebook's table, on LLaDA's, Dream's and SDAR's names
     and configs.

@@ -43,6 +43,7 @@ def project(tmp_path):
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_two_processes_decode_what_one_does(project):
     environment = {**os.environ, "PSD_HOME": str(project), "PYTHONPATH": str(paths.ROOT)}
     subprocess.run(

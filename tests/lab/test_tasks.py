@@ -80,6 +80,7 @@ def test_every_gold_word_problem_scores_correct():
     assert {(score.correct, score.reason) for score in task.score_many(pairs)} == {(True, "ok")}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NAMES[1:])
 @pytest.mark.parametrize("count", [40, pytest.param(None, marks=pytest.mark.slow)])
 def test_gold_programs_pass_and_programs_of_others_do_not(name, count):

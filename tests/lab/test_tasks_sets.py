@@ -13,6 +13,7 @@ from psd_lab.tasks import Example, fixed
 from psd_lab.tasks.equations import LARGEST, Step
 from psd_lab.tasks.splits import split_of
 
+pytestmark = pytest.mark.thorough  # the sets are written anew
 NAMES = ["mini-gsm", "mini-humaneval", "mini-mbpp"]
 HELD_OUT = ("validation", "test")
 PUBLISHED = paths.TASKS

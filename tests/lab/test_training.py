@@ -213,6 +213,7 @@ def test_loss_that_is_not_finite_leaves_the_last_checkpoint(tmp_path, tokenizer,
     assert (tmp_path / "state.pt").read_bytes() == before
 
 
+@pytest.mark.thorough
 def test_a_failure_in_one_of_two_processes_is_one_sentence(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setitem(RECIPES, "micro", MICRO)
     work = tmp_path / "work"
@@ -341,6 +342,7 @@ def test_card_shows_what_was_measured(tmp_path, tokenizer):
         assert shown in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("family", "ffn"), [("llada", 24), ("Dream", 24), ("sdar", 16)])
 def test_a_model_that_starts_from_another_one_loads_with_stock_classes(
     tmp_path, monkeypatch, family, ffn
