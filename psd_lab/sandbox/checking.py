@@ -21,6 +21,7 @@ from psd_lib.errors import UserError
 
 # Checks that are prepared ahead of the one whose verdict is awaited, per worker.
 AHEAD = 4
+MOST_WORKERS = 1024
 
 
 class _ReadWriteLock:
@@ -92,9 +93,9 @@ def check(
         SandboxUnavailable: No back-end works here.
         UserError: The tests do not parse, the code is not text, or a package is not installed.
     """
-    _require_text(code)
-    if not isinstance(limits, Limits):
-        raise UserError(f"limits must be Limits, not {type(limits).__name__}.")
+    if not isinstance(code, str):
+        raise UserError(f"code must be a text, not {type(code).__name__}.")
+    _check_settings(limits, allow_unsafe)
     tests = Tests.of(task)
     plan(tests)
     allowed = locate(packages)
@@ -107,9 +108,11 @@ def check(
     return run(NONE if allow_unsafe else require(), code, tests, limits, allowed)
 
 
-def _require_text(code: Any) -> None:
-    if not isinstance(code, str):
-        raise UserError(f"code must be a text, not {type(code).__name__}.")
+def _check_settings(limits: Any, allow_unsafe: Any) -> None:
+    if not isinstance(limits, Limits):
+        raise UserError(f"limits must be Limits, not {type(limits).__name__}.")
+    if not isinstance(allow_unsafe, bool):
+        raise UserError(f"allow_unsafe must be True or False, not {allow_unsafe!r:.80}.")
 
 
 def run(
@@ -146,8 +149,14 @@ def check_many(
         SandboxUnavailable: No back-end works here.
         UserError: `workers` is not a whole number of at least 1, or what `check` refuses.
     """
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise UserError(f"workers must be a whole number of at least 1, not {workers!r}.")
+    if type(workers) is not int or not 1 <= workers <= MOST_WORKERS:
+        raise UserError(
+            f"workers must be a whole number of at least 1 and at most {MOST_WORKERS}, not"
+            f" {workers!r:.80}."
+        )
+    if not isinstance(pairs, Iterable):
+        raise UserError(f"pairs must be pairs of code and tests, not {type(pairs).__name__}.")
+    _check_settings(limits, allow_unsafe)
     locate(packages)
     if not allow_unsafe:
         require()
@@ -165,7 +174,10 @@ def _in_order(
     # Threads outlive their checks: the kernel ends a sandbox when the thread that started it ends.
     pool = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
     try:
-        for code, task in pairs:
+        for pair in pairs:
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise UserError(f"each pair must be code and its tests, not {pair!r:.80}.")
+            code, task = pair
             waiting.append(pool.submit(check, code, task, limits, allow_unsafe, packages))
             if len(waiting) >= AHEAD * workers:
                 yield waiting.popleft().result()

@@ -29,7 +29,8 @@ def plan(tests: Tests) -> dict[str, Any]:
     try:
         trees = [ast.parse(text) for text in (tests.prelude, tests.source)]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"the tests are not a Python program ({error}).") from None
+        why = str(error) or type(error).__name__
+        raise UserError(f"the tests are not a Python program ({why}).") from None
     if not trees[1].body:
         raise UserError("the tests are empty, and every code would pass them.")
     free, modules = _free_names(trees)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 from psd_lib.errors import UserError
 
 WALL_PER_CPU = 3.0
-SMALLEST_MEMORY = 64 * 1024**2
+LONGEST = 24 * 60 * 60
+SMALLEST_MEMORY, LARGEST_MEMORY = 64 * 1024**2, 2**46
 FIELDS = ("source", "entry_point", "prelude")
 
 
@@ -46,7 +48,7 @@ class Tests:
                     "a task as a mapping needs the key source and may have entry_point and"
                     f" prelude, not {', '.join(unknown) or 'nothing'}."
                 )
-            task = cls(task["source"], task.get("entry_point"), task.get("prelude") or "")
+            task = cls(task["source"], task.get("entry_point"), task.get("prelude", ""))
         if not isinstance(task, Tests):
             raise UserError(
                 "task must be Tests or a mapping with source, entry_point and prelude, not"
@@ -55,7 +57,9 @@ class Tests:
         if not isinstance(task.source, str) or not isinstance(task.prelude, str):
             raise UserError("source and prelude of a task must be texts.")
         if task.entry_point is not None and not (
-            isinstance(task.entry_point, str) and task.entry_point.isidentifier()
+            isinstance(task.entry_point, str)
+            and task.entry_point.isidentifier()
+            and not iskeyword(task.entry_point)
         ):
             raise UserError(
                 f"entry_point must be the name of a function or None, not {task.entry_point!r}."
@@ -82,16 +86,18 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("cpu", "wall"):
             value = getattr(self, name)
-            if value is not None and not (
-                isinstance(value, (int, float)) and math.isfinite(value) and value > 0
-            ):
+            if value is None and name == "wall":
+                continue
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (number and 0 < value <= LONGEST):
                 raise UserError(
-                    f"limit {name} must be a positive number of seconds, not {value!r}."
+                    f"limit {name} must be a positive number of seconds, at most {LONGEST} (a day),"
+                    f" not {value!r:.80}."
                 )
-        if not isinstance(self.memory, int) or self.memory < SMALLEST_MEMORY:
+        if type(self.memory) is not int or not SMALLEST_MEMORY <= self.memory <= LARGEST_MEMORY:
             raise UserError(
-                f"limit memory must be at least {SMALLEST_MEMORY} bytes (the interpreter itself),"
-                f" not {self.memory!r}."
+                f"limit memory must be at least {SMALLEST_MEMORY} bytes (the interpreter itself)"
+                f" and at most {LARGEST_MEMORY}, not {self.memory!r:.80}."
             )
 
     @property

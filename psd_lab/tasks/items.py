@@ -22,7 +22,7 @@ class Example:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Check for text that can be written, which half of a surrogate pair cannot."""
     try:
         return isinstance(value, str) and value.encode("utf-8") is not None
@@ -32,21 +32,22 @@ def _is_text(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     try:
-        return _is_text(value) and float(value) == float(value)
+        return is_text(value) and float(value) == float(value)
     except ValueError:
         return False
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+    return isinstance(value, list) and bool(value) and all(map(is_text, value))
 
 
 # What the judge of a task may ask of an entry of `meta`, in words and as a check.
 KINDS: dict[str, Callable[[Any], bool]] = {
-    "a text": _is_text,
+    "a text": is_text,
     "a number written as text": _is_number,
     "a list of at least one text": _are_texts,
 }
+MOST = 10**9
 _FORM = "a JSON object with the texts id, prompt and reference and the object meta is expected"
 
 
@@ -71,21 +72,21 @@ def parse(line: str, needs: Mapping[str, str], owner: str) -> Example:
     except (ValueError, TypeError, RecursionError):
         raise UserError(f"{owner} is not an item: {_FORM}.") from None
     texts = (example.id, example.prompt, example.reference)
-    if not isinstance(example.meta, dict) or not all(map(_is_text, texts)):
+    if not isinstance(example.meta, dict) or not all(map(is_text, texts)):
         raise UserError(f"{owner} is not an item: {_FORM}.")
-    check_meta(example, needs, owner)
+    check_meta(example.meta, needs, owner)
     return example
 
 
-def check_meta(example: Example, needs: Mapping[str, str], owner: str) -> None:
+def check_meta(meta: Mapping[str, Any], needs: Mapping[str, str], owner: str) -> None:
     """Refuse an item that lacks what its judge needs.
 
     Raises:
         UserError: An entry of `meta` is missing or of another kind.
     """
     for name, kind in needs.items():
-        if not KINDS[kind](example.meta.get(name)):
-            given = f"not {example.meta[name]!r:.80}" if name in example.meta else "and is missing"
+        if not KINDS[kind](meta.get(name)):
+            given = f"not {meta[name]!r:.80}" if name in meta else "and is missing"
             raise UserError(f"{owner}: {name} in meta must be {kind}, {given}.")
 
 
@@ -126,16 +127,20 @@ def read(path: Path, needs: Mapping[str, str], limit: int | None) -> list[Exampl
 
 
 def check_count(name: str, value: Any, optional: bool = False) -> None:
-    """Refuse what does not count items or workers.
+    """Refuse what does not count items, workers or the like.
 
     Raises:
-        UserError: `value` is not a whole number of at least 1 (or None where that is allowed).
+        UserError: `value` is not a whole number from 1 to a billion, or None where that is
+            allowed.
     """
     if optional and value is None:
         return
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST:
         more = " or None" if optional else ""
-        raise UserError(f"{name} must be a whole number of at least 1{more}, not {value!r:.80}.")
+        most = f" and at most {MOST}" if isinstance(value, int) and value > MOST else ""
+        raise UserError(
+            f"{name} must be a whole number of at least 1{most}{more}, not {value!r:.80}."
+        )
 
 
 def check_pairs(pairs: Iterable[Any], needs: Mapping[str, str]) -> list[tuple[str, Example]]:
@@ -144,6 +149,10 @@ def check_pairs(pairs: Iterable[Any], needs: Mapping[str, str]) -> list[tuple[st
     Raises:
         UserError: Something is not such a pair, or an item lacks what the judge needs.
     """
+    if not isinstance(pairs, Iterable):
+        raise UserError(
+            f"pairs must be a list of completions and their items, not {type(pairs).__name__}."
+        )
     taken = []
     for number, pair in enumerate(pairs, 1):
         if (
@@ -155,6 +164,6 @@ def check_pairs(pairs: Iterable[Any], needs: Mapping[str, str]) -> list[tuple[st
             raise UserError(
                 f"pair {number} must be a completion (text) and an Example, not {pair!r:.80}."
             )
-        check_meta(pair[1], needs, f"item {pair[1].id!r:.80}")
+        check_meta(pair[1].meta, needs, f"item {pair[1].id!r:.80}")
         taken.append((pair[0], pair[1]))
     return taken

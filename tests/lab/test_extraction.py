@@ -166,3 +166,9 @@ def test_a_number_after_the_marker_is_read_by_all_but_answer_is(number):
     decided = verdicts(extract(f"2 then 3\n#### {number}"), f"{number:,}")
     assert {name for name, correct in decided.items() if not correct} == {"strict_answer_is"}
     assert re.fullmatch(r"-?\d+", extract(f"#### {number}")["strict"])
+
+
+def test_a_text_full_of_open_boxes_is_read_in_one_pass():
+    assert boxed(r"\boxed{" * 50_000) is None
+    assert boxed(r"\boxed{" * 50_000 + "5}") == "5"
+    assert boxed(r"\boxed{1} } \boxed {{2}{3}} \boxed{4") == "{2}{3}"

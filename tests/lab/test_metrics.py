@@ -140,7 +140,7 @@ def test_mathematics_names_what_compared(load):
             "code_tests",
             json.dumps({"tests": ["assert f()"], "imports": ""}),
             {"timeout": "long"},
-            "limit cpu must be a positive number of seconds, not 'long'",
+            "limit cpu must be a positive number of seconds, at most 86400 .*, not 'long'",
         ),
         (
             "code_tests",

@@ -212,6 +212,12 @@ def test_an_import_of_what_is_not_there_has_a_reason_of_its_own(code):
 
 
 @works
+def test_tests_that_read_from_the_terminal_do_not_wait():
+    verdict = check(GOOD, Tests("assert f(1) == 1\ninput()"))
+    assert verdict.reason.startswith("test_raised: EOFError")
+
+
+@works
 def test_tests_that_need_what_is_not_there_are_unsupported_and_no_zero():
     verdict = check(GOOD, Tests("import numpy\nassert f(1) == 1"))
     assert (verdict.status, verdict.reason) == (

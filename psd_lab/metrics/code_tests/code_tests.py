@@ -34,9 +34,8 @@ def _read(text, number):
             f"reference {number} of code_tests must be a JSON object with prompt, entry_point and"
             " test, or with tests and imports."
         )
-    example = Example("", "", "", meta)
-    check_meta(example, _benchmark(meta).SPEC.needs, f"reference {number} of code_tests")
-    return example
+    check_meta(meta, _benchmark(meta).SPEC.needs, f"reference {number} of code_tests")
+    return Example("", "", "", meta)
 
 
 class CodeTests(evaluate.Metric):

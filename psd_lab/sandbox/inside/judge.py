@@ -47,6 +47,7 @@ class Judge:
     def run(self) -> None:
         """Wait for the code to load, then read the tests, run them and report with the nonce."""
         tests = plain.receive(0)
+        os.dup2(2, 0)  # the null device: tests that read from the terminal must not wait for it
         try:
             status, reason = self._decide(tests)
         except BaseException as error:

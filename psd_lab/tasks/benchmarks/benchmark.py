@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 from psd_lab.tasks.base import Score, Task
 from psd_lab.tasks.benchmarks import exemplars, source
 from psd_lab.tasks.benchmarks.protocol import Protocol, find
-from psd_lab.tasks.items import Example, as_line, check_count, check_ids, check_pairs
+from psd_lab.tasks.items import (
+    Example,
+    as_line,
+    check_count,
+    check_ids,
+    check_meta,
+    check_pairs,
+    is_text,
+)
 from psd_lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,14 +73,12 @@ class Spec:
     needs: Mapping[str, str]
 
 
-def _checked(item: Item) -> Item:
-    wrong = [
-        name
-        for name, text in {**item.fields, "reference": item.reference}.items()
-        if not isinstance(text, str)
-    ]
+def _checked(item: Item, needs: Mapping[str, str]) -> Item:
+    texts = {"id": item.id, **item.fields, "reference": item.reference}
+    wrong = [name for name, text in texts.items() if not is_text(text)]
     if wrong:
-        raise TypeError(f"{item.id}: {', '.join(wrong)} must be text")
+        raise TypeError(f"{item.id!r}: {', '.join(wrong)} must be text")
+    check_meta(item.meta, needs, f"{item.id!r} of the data")
     return item
 
 
@@ -80,7 +86,7 @@ def _checked(item: Item) -> Item:
 def _items(spec: Spec, split: str, data_dir: str | None) -> tuple[Item, ...]:
     rows = source.read(spec.name, spec.files, split, data_dir)
     found = hashlib.sha256(
-        json.dumps(rows, sort_keys=True, ensure_ascii=False).encode()
+        json.dumps(rows, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
     ).hexdigest()[:12]
     if spec.published.get(split, found) != found:
         warnings.warn(
@@ -89,7 +95,11 @@ def _items(spec: Spec, split: str, data_dir: str | None) -> tuple[Item, ...]:
             stacklevel=5,
         )
     try:
-        items = tuple(_checked(spec.item(split, number, row)) for number, row in enumerate(rows))
+        items = tuple(
+            _checked(spec.item(split, number, row), spec.needs) for number, row in enumerate(rows)
+        )
+    except UserError:
+        raise
     except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
         raise UserError(
             f"A row of {spec.name} {split} has other contents than expected"
@@ -124,26 +134,25 @@ class Benchmark(Task):
 
     @property
     def version(self) -> str:
-        """Names how completions are judged: stop strings, and the extractor or post-processing with
-        its version.
-        """
+        """Name of the rules: stop strings, extractor or post-processing, and its version."""
         return f"{self.protocol.headline}, stops {self.protocol.stops}, {self.spec.version()}"
 
     def path(self, split: str) -> Path:
-        """Refuses: a benchmark has no generated file here."""
+        """Refuse: a benchmark has no generated file here."""
         raise UserError(
             f"Task {self.name} is published data and is not generated here: `psd tasks` writes only"
             " the embedded tasks."
         )
 
     def load(self, split: str = "test", limit: int | None = None) -> list[Example]:
-        """Reads the first `limit` items in their published order; items that are exemplars are left
-        out.
+        """Read the first `limit` items in their published order, without those that are exemplars.
 
-        Raises UserError as `source.read` does, when exemplars are not the frozen ones, and on an
-        impossible limit.
+        Raises:
+            UserError: As in `source.read`, when exemplars are not the frozen ones, or when an item
+                lacks what the judge needs.
         """
         check_count("limit", limit, optional=True)
+        source.check_split(self.name, self.spec.files, split)
         shots = exemplars.exemplars(self.protocol.exemplars, self._fields)
         texts = [dict(shot) for shot in shots]
         items = [
@@ -155,7 +164,7 @@ class Benchmark(Task):
         return [self._example(item, shots, before) for item in items[:limit]]
 
     def data_hash(self, split: str = "test") -> str:
-        """Names the prompts, references and tests: first 12 hex digits of a sha256.
+        """Name prompts, references and tests: first 12 hex digits of a sha256.
 
         It depends on the exemplars and on how prompts are wrapped, so that rows of different
         protocols are never taken for each other, but not on how completions are judged (see
@@ -166,11 +175,13 @@ class Benchmark(Task):
         return hashlib.sha256((wrapped + "\n" + lines).encode()).hexdigest()[:12]
 
     def prompts(self, examples: Sequence[Example], model: Model) -> list[str]:
-        """What a model is given: the plain prompts, or the chat form, after BOS where the protocol
-        says so for its family.
+        """Return what a model is given: plain prompts, or their chat form.
 
-        Raises UserError when the protocol needs a chat template or a BOS token that the tokenizer
-        does not have.
+        They begin with BOS where the protocol asks for it in the model's family.
+
+        Raises:
+            UserError: The protocol needs a chat template or a BOS token that the tokenizer does not
+                have.
         """
         if self.protocol.uses_chat(model):
             return [_chat(model, example, self.protocol.profile) for example in examples]
@@ -230,18 +241,30 @@ def _chat(model: Model, example: Example, profile: str) -> str:
 
 
 def make(spec: Spec, profile: str | None, data_dir: str | Path | None) -> Benchmark:
-    """Builds a benchmark under a profile (default: the benchmark's own), with rows from a folder
-    (`data_dir`, else the environment variable PSD_DATA_DIR), else the Hub."""
-    found = find(profile or spec.default_profile, spec.name)
+    """Build a benchmark under a profile (default: the benchmark's own).
+
+    Rows come from the folder `data_dir`, else from that of the environment variable PSD_DATA_DIR,
+    else from the Hub.
+
+    Raises:
+        UserError: The profile is unknown or does not run the benchmark, or `data_dir` is not a
+            path.
+    """
+    protocol = find(spec.default_profile if profile is None else profile, spec.name)
     folder = data_dir or os.environ.get(source.FOLDER)
-    folder = str(Path(folder).expanduser()) if folder else None
+    try:
+        folder = str(Path(folder).expanduser()) if folder else None
+    except (TypeError, RuntimeError) as error:
+        raise UserError(
+            f"data_dir must be the path of a folder, not {folder!r} ({error})."
+        ) from None
     return Benchmark(
         name=spec.name,
         description=spec.description,
-        gen_length=found.length,
+        gen_length=protocol.length,
         judge=None,
         needs=spec.needs,
         spec=spec,
-        protocol=found,
+        protocol=protocol,
         data_dir=folder,
     )

@@ -21,6 +21,7 @@ _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 _OPENCOMPASS = re.compile(r"-?\d+\.\d+|-?\d+")
 _NUMBER = re.compile(r"-?\$?(?:\d[\d,]*(?:\.\d+)?|\.\d+)")
 _SAYS = re.compile(r"answer(?: is|:)\s*\**\s*(-?\$?(?:\d[\d,]*(?:\.\d+)?|\.\d+))", re.IGNORECASE)
+_BRACE = re.compile(r"(?P<box>\\boxed\s*\{)|[{}]")
 _CENT = Decimal("1e-6")
 
 
@@ -35,14 +36,15 @@ def _last(pattern: re.Pattern[str], text: str) -> str | None:
 
 
 def boxed(text: str) -> str | None:
-    """The content of the last complete \\boxed{...}, nested braces included; None without one."""
-    for start in reversed([match.end() for match in re.finditer(r"\\boxed\s*\{", text)]):
-        depth = 1
-        for at in range(start, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[at], 0)
-            if depth == 0:
-                return text[start:at]
-    return None
+    """Return the content of the last complete \\boxed{...}, nested braces included, else None."""
+    opened: list[int | None] = []  # where the content of a box begins, None for another brace
+    last: tuple[int, int] | None = None
+    for sign in _BRACE.finditer(text):
+        if sign[0] != "}":
+            opened.append(sign.end() if sign["box"] else None)
+        elif opened and (start := opened.pop()) is not None and (last is None or start > last[0]):
+            last = (start, sign.start())
+    return text[last[0] : last[1]] if last else None
 
 
 def _boxed_first(text: str) -> str | None:

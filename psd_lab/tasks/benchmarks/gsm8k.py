@@ -16,8 +16,8 @@ from psd_lab.tasks.benchmarks.source import Files, Row
 def item(split: str, number: int, row: Row) -> Item:
     """Reads a row; the gold number follows the last `#### `."""
     _, mark, gold = row["answer"].rpartition("#### ")
-    if not mark:
-        raise ValueError(f"answer {number} has no line with ####")
+    if not mark or not gold.strip():
+        raise ValueError(f"answer {number} has no line with #### and a number")
     return Item(f"gsm8k/{split}/{number}", row, row["answer"], {"answer": gold.strip()})
 
 

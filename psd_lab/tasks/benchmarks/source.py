@@ -19,11 +19,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Files:
-    """What a benchmark is called where: `folder` and `files` (split -> file) locally, `repo` and
-    `config` on the Hub.
+    """Where a benchmark's rows are, locally and on the Hub.
 
-    `files` may name one file for several splits; `ids` then tells which values of the column
-    `task_id` a split has, both ends included. `columns` is what every row must have.
+    Attributes:
+        folder: Local folder.
+        files: Split -> local file; several splits may share one.
+        repo: Repository on the Hub.
+        config: Configuration on the Hub.
+        columns: What every row must have.
+        ids: Split -> first and last value of the column `task_id`, where splits share a file.
     """
 
     folder: str
@@ -35,16 +39,15 @@ class Files:
 
 
 def read(name: str, files: Files, split: str, data_dir: str | None) -> list[Row]:
-    """Reads a split's rows in their published order, from `data_dir`, else the Hub or its local
-    cache.
+    """Read a split's rows in their published order.
 
-    Raises UserError when the split is unknown, a file or column is missing, or the Hub cannot be
-    used; with HF_HUB_OFFLINE=1 at once.
+    They come from `data_dir`, else from the Hub or its local cache.
+
+    Raises:
+        UserError: The split is unknown, a file or column is missing, or the Hub cannot be used (at
+            once with HF_HUB_OFFLINE=1).
     """
-    if split not in files.files:
-        raise UserError(
-            f"Unknown split {split!r} of task {name}: use one of {', '.join(files.files)}."
-        )
+    check_split(name, files, split)
     rows = _local(name, files, split, Path(data_dir)) if data_dir else _hub(name, files, split)
     if not rows:
         raise UserError(
@@ -62,6 +65,18 @@ def read(name: str, files: Files, split: str, data_dir: str | None) -> list[Row]
                 f" {', '.join(files.columns)} are expected, it has {has}."
             )
     return [{column: row[column] for column in files.columns} for row in rows]
+
+
+def check_split(name: str, files: Files, split: str) -> None:
+    """Refuse a split that the task `name` does not have.
+
+    Raises:
+        UserError: The split is unknown.
+    """
+    if not isinstance(split, str) or split not in files.files:
+        raise UserError(
+            f"Unknown split {split!r} of task {name}: use one of {', '.join(files.files)}."
+        )
 
 
 def _local(name: str, files: Files, split: str, data_dir: Path) -> list[Row]:
