@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from psd_lab.caches import exact_cache
@@ -41,21 +41,14 @@ def checkpoint(name: str, dtype: str = "float32") -> CheckpointRef:
         UserError: There is none, or its config.json is missing, damaged or of an unknown family.
     """
     from psd_lib.models.families import family_of
+    from psd_lib.models.fingerprints import fingerprint
     from psd_lib.models.hub import locate, name_of
-    from psd_lib.models.loading import fingerprint
+    from psd_lib.models.loading import config_of
 
     folder = locate(name)
-    try:
-        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UserError(
-            f"{folder} is not a checkpoint: config.json is missing or not JSON."
-        ) from None
-    called = name_of(folder)  # as the loaded model is called
-    found = fingerprint(folder)
-    return CheckpointRef(
-        called, found, dtype, family_of(raw), lambda: load_model(name, dtype, found), name
-    )
+    family, found = family_of(config_of(folder)), fingerprint(folder)
+    load = partial(load_model, name, dtype, found)
+    return CheckpointRef(name_of(folder), found, dtype, family, load, name)
 
 
 def in_memory(model: Model) -> CheckpointRef:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,10 @@ from psd_lab.files import write_atomically
 from psd_lab.runs.checkpoints import checkpoint
 from psd_lab.runs.config import ExperimentConfig, digest
 from psd_lab.runs.experiments import plan
+from psd_lab.runs.rows import Key
 from psd_lab.runs.runner import WorkItem
 from psd_lab.runs.shards import SIZE
+from psd_lab.runs.store import folder_of
 from psd_lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,12 +32,15 @@ FORMAT = 1
 class Shard:
     """One model with one decoder on a slice of one task's items, by names that find them again.
 
-    `model` is what the checkpoint was asked for by, `options` what the decoder is made of. `id` is
-    the name of its rows: it depends on nothing but what decides them.
+    `model` is what the checkpoint was asked for by, `name` and `fingerprint` are what it is;
+    `options` are what the decoder is made of. `id` is the name of the shard's rows: it depends on
+    nothing but what decides them.
     """
 
     id: str
     model: str
+    name: str
+    fingerprint: str
     dtype: str
     task: str
     profile: str | None
@@ -45,6 +50,15 @@ class Shard:
     label: str
     config_hash: str
     examples: Annotated[list[str], Field(min_length=1)]
+
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of the shard's rows."""
+        return [(self.config_hash, one) for one in self.examples]
+
+    def folder(self, results: Path | None) -> Path:
+        """Return where the shard's rows lie."""
+        return folder_of(results, self.name, self.fingerprint, self.task)
 
     def work(self) -> WorkItem:
         """Return the work of the shard.
@@ -138,7 +152,7 @@ class RunPlan:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{path} is damaged: make the plan again; rows are kept.") from None
-        if wrong := [one for one in shards if one.id != _name(one.config_hash, one.examples)]:
+        if wrong := [one for one in shards if one.id != digest(one.keys)]:
             raise UserError(f"{path} was changed (shard {wrong[0].id}): make the plan again.")
         return cls(shards)
 
@@ -178,10 +192,6 @@ def _joined(known: WorkItem | None, item: WorkItem) -> WorkItem:
     return known.with_examples(list(examples.values()))
 
 
-def _name(config_hash: str, ids: Iterable[str]) -> str:
-    return digest([[config_hash, one] for one in ids])
-
-
 def _shard(item: WorkItem, tier: Tier) -> Shard:
     try:
         json.dumps(dict(item.options), allow_nan=False)
@@ -193,6 +203,8 @@ def _shard(item: WorkItem, tier: Tier) -> Shard:
     return Shard(
         id=item.shard,
         model=item.model.source,
+        name=item.model.name,
+        fingerprint=item.model.fingerprint,
         dtype=item.model.dtype,
         task=item.task.name,
         profile=tier.profile,

@@ -28,6 +28,7 @@ from psd_lab.runs.config import digest
 from psd_lab.runs.rows import FORMAT, PROVENANCE, Key, Row, decode, encode, judged, key_of
 from psd_lib.errors import UserError
 
+SILENT = 600  # seconds without a row after which a run is taken to be over
 # Stands for a run whose line was deleted, as the message about a damaged line advises.
 LOST = {
     "commit": "unknown",
@@ -73,7 +74,8 @@ class RunFile:
         stamp, host = time.strftime("%Y%m%d-%H%M%S"), socket.gethostname()
         path = self.folder / f"{stamp}-{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
         self.file = path.open("xb")
-        return encode({PROVENANCE: self.provenance, "id": self.id, "format": FORMAT})
+        header = {"id": self.id, "format": FORMAT, "time": int(time.time())}
+        return encode({PROVENANCE: self.provenance, **header})
 
     def _close(self) -> None:
         if self.file is not None:
@@ -179,8 +181,11 @@ class Reader:
         """
         for path in sorted(self.folder.glob("*.jsonl")):
             place = self._files.setdefault(path, _Place())
-            if path.stat().st_size == place.offset:
+            stat = path.stat()
+            if stat.st_size == place.offset:
                 continue
+            place.changed = stat.st_mtime
+            place.started = place.started or stat.st_mtime
             with path.open("rb") as file:
                 file.seek(place.offset)
                 for line in place.lines(file):
@@ -192,6 +197,14 @@ class Reader:
                     place.follow(line)
                     self.found.add(line)
         return self.found
+
+    def rate(self, now: float) -> float:
+        """Return the completions per second of the runs that are at work, at the time `now`."""
+        return sum(
+            place.completions / max(1.0, now - place.started)
+            for place in self._files.values()
+            if not place.closed and now - place.changed < SILENT
+        )
 
     def deaths(self, key: Key) -> int:
         """Return how many runs ended without a word while they decoded an example."""
@@ -208,6 +221,10 @@ class _Place:
     number: int = 0
     checksum: bool = False
     begun: set[Key] = field(default_factory=set)
+    started: float = 0.0
+    changed: float = 0.0
+    completions: int = 0
+    closed: bool = False
 
     def lines(self, file: Iterable[bytes]) -> Iterator[dict[str, Any] | ValueError]:
         """Yield the content of each line, or what is wrong with it; not of a torn last one."""
@@ -229,9 +246,12 @@ class _Place:
         if "begin" in line:
             self.begun = {(line["config_hash"], one) for one in line["begin"]}
         elif "closed" in line:
-            self.begun = set()
+            self.begun, self.closed = set(), True
+        elif "time" in line:
+            self.started = line["time"]
         elif "completion" in line or "crash" in line:
             self.begun.discard(key_of(line))
+            self.completions += "completion" in line
 
 
 def read(folder: Path) -> RowSet:

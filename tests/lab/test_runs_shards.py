@@ -17,6 +17,7 @@ from psd_lab.runs import Tier
 from psd_lab.runs.engines import InProcess, Processes, Settings, engine
 from psd_lab.runs.plans import FILE, RunPlan
 from psd_lab.runs.shards import KILLED, Worker
+from psd_lab.runs.status import merge, status
 from psd_lab.runs.store import read
 from psd_lib.errors import UserError
 from psd_lib.testing import save_checkpoint, tiny_model
@@ -178,6 +179,64 @@ def test_completions_can_be_scored_later(tmp_path, plan):
     assert outcome(results) == outcome(tmp_path / "whole")
     lines = b"".join(path.read_bytes() for path in folder.iterdir())
     assert lines.count(b'"completion"') == 30
+
+
+def test_the_state_of_a_run_is_counted_per_cell(tmp_path, plan):
+    results = tmp_path / "results"
+    state = status(plan, results)
+    assert (len(state.cells), state.missing, state.rate) == (3, 30, 0)
+    assert state.summary() == "incomplete: 0 of 30 rows, no process is at it"
+    list(InProcess().run(plan.part(1, 3), Settings(results)))
+    list(InProcess().run(plan.part(2, 3), Settings(results, score=False)))
+    state = status(plan, results)
+    assert [(cell.planned, cell.rows, cell.unscored) for cell in state.cells] == [(10, 4, 4)] * 3
+    assert state.summary() == (
+        "incomplete: 12 of 30 rows, 12 decoded and not scored, no process is at it"
+    )
+    list(InProcess().run(plan, Settings(results)))
+    assert status(plan, results).summary() == "complete: 30 of 30 rows"
+
+
+def test_a_run_that_is_at_work_has_a_rate_and_an_item_that_fails_is_named(
+    tmp_path, plan, monkeypatch
+):
+    results = tmp_path / "results"
+    shards = InProcess().run(plan, Settings(results))
+    for _ in range(2):
+        next(shards)
+    state = status(plan, results)
+    assert state.rate > 0
+    assert "rows a second, about" in state.summary()
+    shards.close()
+    assert status(plan, results).rate == 0
+
+    def broken(*_, **__):
+        raise IndexError("index 7")
+
+    monkeypatch.setattr("psd_lib.generate", broken)
+    with pytest.raises(UserError, match="5 items in a row"):
+        list(InProcess().run(plan, Settings(results)))
+    state = status(plan, results)
+    assert sum(cell.crashed for cell in state.cells) == 5
+    assert state.summary().endswith("last error: IndexError: index 7")
+
+
+def test_rows_of_two_machines_come_together(tmp_path, plan):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for results, number in ((here, 1), (there, 2)):
+        list(InProcess().run(plan.part(number, 2), Settings(results)))
+    assert merge(there, here).startswith("1 of 1 row files were new")
+    assert merge(there, here).startswith("0 of 1 row files were new")
+    assert status(plan, here).missing == 0
+    list(InProcess().run(plan, Settings(tmp_path / "whole")))
+    assert outcome(here) == outcome(tmp_path / "whole")
+    (path,) = there.glob("rows/*/*/*.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], *lines[2:]]))
+    with pytest.raises(UserError, match=r"differs from .*: one of them was changed by hand"):
+        merge(there, here)
+    with pytest.raises(UserError, match="has no rows: give a results folder"):
+        merge(tmp_path / "nowhere", here)
 
 
 def test_a_scorer_that_breaks_loses_no_completion(tmp_path, plan, monkeypatch):
