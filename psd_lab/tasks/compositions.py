@@ -1,5 +1,6 @@
-"""Compositions of primitives: the programs behind both code tasks, with their texts, codes and
-tests.
+"""Compositions of primitives: the programs behind both code tasks.
+
+With their texts, codes and tests.
 """
 
 from __future__ import annotations
@@ -72,17 +73,17 @@ class Composition:
         return [run_block(block, k) for block, k in self.parts]
 
     def __call__(self, value: Any) -> Any:
-        """Runs the composition on one value."""
+        """Run the composition on one value."""
         for function in self.functions:
             value = function(value)
         return value
 
     def phrases(self, rng: random.Random) -> list[str]:
-        """One randomly chosen phrasing per part, in the imperative."""
+        """Draw one phrasing per part, in the imperative."""
         return [rng.choice(block.says).replace("{k}", k) for block, k in self.parts]
 
     def body(self, rng: random.Random) -> str:
-        """The function body; every statement takes one of the two styles by chance."""
+        """Write the function body; every statement takes one of the two styles by chance."""
         lines: list[str] = []
         for number, (block, k) in enumerate(self.parts, 1):
             last = number == len(self.parts)
@@ -98,8 +99,9 @@ class Composition:
 
 
 def draw_value(rng: random.Random, kind: str) -> Any:
-    """A random argument of a type: a short list of small integers, a number up to 60, or a few
-    words.
+    """Draw an argument of a type.
+
+    A short list of small integers, a number up to 60, or a few words.
     """
     if kind == "xs":
         return [rng.randint(-9 if rng.random() < 0.25 else 0, 20) for _ in range(rng.randint(4, 6))]
@@ -111,7 +113,7 @@ def draw_value(rng: random.Random, kind: str) -> Any:
 
 
 def _draw_values(rng: random.Random, kind: str) -> list[Any]:
-    """Draws distinct arguments, one per test: a repeated test would test nothing."""
+    """Draw distinct arguments, one per test: a repeated test would test nothing."""
     values: list[Any] = []
     while len(values) < TESTS:
         value = draw_value(rng, kind)
@@ -129,9 +131,7 @@ def _small(value: Any) -> bool:
 
 
 def _acceptable(composition: Composition, values: list[Any]) -> bool:
-    """Decides whether values stay small, every part does something, and the outcome depends on the
-    input.
-    """
+    """Check that values stay small, every part does something, and the input matters."""
     outcomes = set()
     changed = [False] * len(composition.parts)
     for value in values:
@@ -146,7 +146,7 @@ def _acceptable(composition: Composition, values: list[Any]) -> bool:
 
 
 def draw_composition(rng: random.Random) -> tuple[Composition, list[Any]]:
-    """Draws a composition that is worth a function, and the inputs of its tests."""
+    """Draw a composition that is worth a function, and the inputs of its tests."""
     while True:
         kind, parts, keys = rng.choice(STARTS), [], set()
         start = kind
@@ -165,8 +165,9 @@ def draw_composition(rng: random.Random) -> tuple[Composition, list[Any]]:
 
 
 def draw_program(rng: random.Random, ask: Callable[..., tuple[str, str]]) -> Draft:
-    """Makes one code item; `ask(rng, composition, name, values)` writes the prompt and the
-    reference.
+    """Make one code item.
+
+    `ask(rng, composition, name, values)` writes the prompt and the reference.
     """
     while True:
         composition, values = draw_composition(rng)

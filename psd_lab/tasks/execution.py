@@ -12,8 +12,9 @@ _RAISING = ("candidate_raised", "test_raised", "load_error", "sandbox_denied")
 
 
 def score(completion: str, code: str, tests: Tests, limits: Limits = LIMITS) -> Score:
-    """Judges `code`, the program that a completion makes, with its tests; `correct` is None when
-    the sandbox failed.
+    """Judge `code`, the program that a completion makes, with its tests.
+
+    `correct` is None when the sandbox failed.
     """
     if not completion.strip():
         return Score(False, None, "no answer")
@@ -24,8 +25,9 @@ def score(completion: str, code: str, tests: Tests, limits: Limits = LIMITS) -> 
 
 
 def reason_of(verdict: Verdict) -> str:
-    """The short reason of a row: ok, wrong, timeout, or error with the exception's name or the
-    sandbox's words.
+    """Shorten a verdict to the reason of a row.
+
+    It is ok, wrong, timeout, or error with the exception's name or the sandbox's words.
     """
     kind, _, detail = verdict.reason.partition(": ")
     if verdict.status == "infra":
@@ -52,5 +54,5 @@ def judge_body(completion: str, example: Example) -> Score:
 
 
 def judge_function(completion: str, example: Example) -> Score:
-    """Judges a whole function on its own; the prompt is not part of the program."""
+    """Judge a whole function on its own; the prompt is not part of the program."""
     return score(completion, completion, _tests(example))

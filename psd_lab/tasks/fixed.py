@@ -19,8 +19,9 @@ GENERATOR_VERSION = 1
 
 
 def members(task: Task, split: str) -> Iterator[Example]:
-    """Generates the items of a fixed set, in file order: the stream of SEED without repeated
-    prompts.
+    """Generate the items of a fixed set, in file order.
+
+    They are the stream of SEED without repeated prompts.
     """
 
     def distinct() -> Iterator[Example]:
@@ -34,7 +35,7 @@ def members(task: Task, split: str) -> Iterator[Example]:
 
 
 def write_split(task: Task, split: str) -> dict[str, Any]:
-    """Writes one fixed set and returns its entry of the manifest: count and sha256 of the file."""
+    """Write one fixed set; return its entry of the manifest: count and sha256 of the file."""
     # Asked for its name alone: `path` may lie in an installed package. A benchmark refuses here.
     path = paths.TASKS / task.name / task.path(split).name
     paths.make_folder(path.parent)
@@ -51,13 +52,14 @@ def write_split(task: Task, split: str) -> dict[str, Any]:
 
 
 def manifest_path(task: Task) -> Path:
-    """Decides where the description of a task's fixed sets lies."""
+    """Return where the description of a task's fixed sets lies."""
     return paths.TASKS / task.name / "manifest.json"
 
 
 def write(task: Task) -> Path:
-    """Writes the train, validation and test sets of a generated task and their manifest; returns
-    its path.
+    """Write the train, validation and test sets of a generated task and their manifest.
+
+    Returns the manifest's path.
     """
     manifest = {
         "task": task.name,

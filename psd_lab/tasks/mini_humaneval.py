@@ -28,7 +28,7 @@ def _ask(
 
 
 def draw(rng: random.Random) -> Draft:
-    """Makes one signature with docstring, its body and its hidden tests."""
+    """Make one signature with docstring, its body and its hidden tests."""
     return draw_program(rng, _ask)
 
 

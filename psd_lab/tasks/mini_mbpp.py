@@ -36,7 +36,7 @@ def _ask(
 
 
 def draw(rng: random.Random) -> Draft:
-    """Makes one description with two of its tests, the function and all its tests."""
+    """Make one description with two of its tests, the function and all its tests."""
     return draw_program(rng, _ask)
 
 

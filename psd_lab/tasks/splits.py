@@ -1,5 +1,6 @@
-"""Which split an item belongs to: decided by its answer pattern alone, so that splits cannot share
-one.
+"""Which split an item belongs to.
+
+Its answer pattern alone decides, so that splits cannot share one.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ _HELD_OUT = {0: "test", 1: "validation"}
 
 
 def split_of(pattern: tuple[str, ...], atomic: bool = False) -> str:
-    """Decides the split of an answer pattern: crc32 modulo 20 is 0 for test, 1 for validation, else
-    train.
+    """Return the split of an answer pattern.
 
-    An `atomic` pattern (a single building block) is always train: every block must be learnable,
-    and only compositions of blocks are held out.
+    Its crc32 modulo 20 is 0 for test, 1 for validation, else train. An `atomic` pattern (a single
+    building block) is always train: every block must be learnable, and only compositions of blocks
+    are held out.
     """
     if atomic:
         return "train"

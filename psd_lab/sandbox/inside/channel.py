@@ -28,8 +28,9 @@ class UnsupportedTest(BaseException):
 
 
 class Channel:
-    """Asks the candidate and checks every answer; remembers what decides the verdict even if a test
-    swallows it.
+    """Asks the candidate and checks every answer.
+
+    It remembers what decides the verdict even if a test swallows it.
     """
 
     def __init__(self, answers: int, questions: int) -> None:

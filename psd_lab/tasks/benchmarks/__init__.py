@@ -1,5 +1,6 @@
-"""Published benchmarks by name. Adding one means adding its SPEC to the tuple below and naming it
-in profiles.
+"""Published benchmarks by name.
+
+Adding one means adding its SPEC to the tuple below and naming it in profiles.
 """
 
 from __future__ import annotations

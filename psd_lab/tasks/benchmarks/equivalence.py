@@ -1,8 +1,8 @@
-"""Decides whether two answers to a mathematics problem are equal.
+"""Equality of two answers to a mathematics problem.
 
 With the package math-verify (optional) that library decides. Without it a normaliser of our own
 does, loudly: it is stricter than math-verify (no algebra), so scores made with it may be lower.
-Scores say which one decided.
+Scores name the one that decided.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNITS = re.compile(
 
 @lru_cache(maxsize=1)
 def decider() -> str:
-    """Names what decides here, with its version; warns once when it is the normaliser."""
+    """Return what decides here, with its version; warn once when it is the normaliser."""
     try:
         return f"math-verify {metadata.version('math-verify')}"
     except metadata.PackageNotFoundError:
@@ -41,9 +41,11 @@ def decider() -> str:
 
 
 def normal(answer: str) -> str:
-    """The normaliser's form of an answer, in this order: spacing, delimiters and degree, percent
-    and dollar signs go; \\text{x} becomes x; dfrac and tfrac become frac with braces; a leading
-    `x=` goes; commas between thousands, units after a number and a final dot go:
+    """Return the normaliser's form of an answer.
+
+    In this order: spacing, delimiters and degree, percent and dollar signs go; \\text{x} becomes x;
+    dfrac and tfrac become frac with braces; a leading `x=` goes; commas between thousands, units
+    after a number and a final dot go:
     "\\\\dfrac12\\\\text{ cm}" -> "\\\\frac{1}{2}cm", "x = 1,000." -> "1000".
     """
     text = re.sub(r"\\[dt]frac", r"\\frac", answer.strip().strip("."))
@@ -83,8 +85,10 @@ def _parts(text: str) -> list[str]:
 
 
 def same_by_normaliser(answer: str, gold: str) -> bool:
-    """Decides equality of normal forms: as text, as rational numbers, or part by part in lists and
-    pairs with equal brackets.
+    """Compare normal forms.
+
+    They are equal as text, as rational numbers, or part by part in lists and pairs with equal
+    brackets.
     """
     left, right = normal(answer), normal(gold)
     if left == right:
@@ -99,7 +103,7 @@ def same_by_normaliser(answer: str, gold: str) -> bool:
 
 
 def same(answer: str, gold: str) -> bool:
-    """Decides whether an extracted answer equals the gold one, with what `decider` names."""
+    """Check whether an extracted answer equals the gold one, with what `decider` names."""
     if decider() == NORMALISER:
         return same_by_normaliser(answer, gold)
     from math_verify import parse, verify

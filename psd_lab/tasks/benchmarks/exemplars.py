@@ -15,17 +15,20 @@ _FIELD = re.compile(r"\{([a-z]+)\}")
 
 
 def fill(template: str, fields: Fields) -> str:
-    """Replaces each `{name}` by that field; braces inside the fields and braces around nothing are
-    left alone.
+    """Replace each `{name}` by that field.
+
+    Braces inside the fields and braces around nothing are left alone.
     """
     return _FIELD.sub(lambda match: fields[match[1]], template)
 
 
 def exemplars(name: str | None, rows: Callable[[str, list[str]], list[Fields]]) -> list[Fields]:
-    """Finds the frozen exemplars `name`; `rows` reads the fields of items of the benchmark by split
-    and ids.
+    """Read the frozen exemplars `name`.
 
-    Raises UserError when their text is not the one whose sha256 was frozen.
+    `rows` reads the fields of items of the benchmark by split and ids.
+
+    Raises:
+        UserError: Their text is not the one whose sha256 was frozen.
     """
     if name is None:
         return []
@@ -44,7 +47,7 @@ def exemplars(name: str | None, rows: Callable[[str, list[str]], list[Fields]]) 
 
 
 def shots(template: str, found: list[Fields]) -> list[str]:
-    """Each exemplar as the text that stands before an item, separator included."""
+    """Write each exemplar as the text that stands before an item, separator included."""
     form = parts("templates")[template]
     return [
         fill(form["prompt"], fields) + fill(form["answer"], fields) + form["separator"]
@@ -55,10 +58,10 @@ def shots(template: str, found: list[Fields]) -> list[str]:
 def prompt(
     protocol: Protocol, found: list[Fields], before: str, fields: Fields
 ) -> tuple[str, list[Message], str]:
-    """Makes an item's prompt: plain text, the same as messages of a chat, and what opens the chat's
-    answer.
+    """Make an item's prompt.
 
-    `before` is the text of the exemplars `found`, joined.
+    `before` is the text of the exemplars `found`, joined. Returns plain text, the same as messages
+    of a chat, and what opens the chat's answer.
     """
     form = parts("templates")[protocol.template]
     asked = fill(form["prompt"], fields)
@@ -76,7 +79,7 @@ def prompt(
 
 
 def stops(protocol: Protocol) -> tuple[str, ...]:
-    """The strings that end a completion when it is scored."""
+    """List the strings that end a completion when it is scored."""
     return (
         tuple(parts("templates")[protocol.template]["stops"])
         if protocol.stops == "template"
@@ -85,5 +88,5 @@ def stops(protocol: Protocol) -> tuple[str, ...]:
 
 
 def cut(completion: str, ends: tuple[str, ...]) -> str:
-    """Keeps what stands before the first of the stop strings: "a[DONE]b" -> "a"."""
+    """Keep what stands before the first of the stop strings: "a[DONE]b" -> "a"."""
     return min((completion.split(end, 1)[0] for end in ends), key=len, default=completion)

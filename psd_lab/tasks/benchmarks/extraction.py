@@ -55,15 +55,16 @@ def _boxed_first(text: str) -> str | None:
 
 
 def normal(text: str) -> str:
-    """The harness's normal form of an answer: no comma, no dollar, nothing up to `#### `, no final
-    dot, lower case.
+    """Return the harness's normal form of an answer.
+
+    No comma, no dollar, nothing up to `#### `, no final dot, lower case.
     """
     text = re.sub(r"(?s).*#### ", "", text.replace(",", "").replace("$", ""))
     return re.sub(r"\.$", "", text).lower()
 
 
 def value(text: str) -> Decimal | None:
-    """The number that a text such as "$1,234.50" stands for; None when it is none."""
+    """Return the number that a text such as "$1,234.50" stands for, else None."""
     try:
         number = Decimal(text.replace(",", "").replace("$", "").strip().rstrip("."))
     except InvalidOperation:
@@ -103,15 +104,17 @@ EXTRACTORS: dict[str, Extractor] = {
 
 
 def extract(completion: str) -> dict[str, str | None]:
-    """What each extractor reads, side by side: "The answer is 5." -> strict None, strict_answer_is
-    "5.", flexible "5.", ...
+    """Return what each extractor reads, side by side.
+
+    "The answer is 5." -> strict None, strict_answer_is "5.", flexible "5.", ...
     """
     return {name: extractor.read(completion) for name, extractor in EXTRACTORS.items()}
 
 
 def verdicts(answers: dict[str, str | None], gold: str) -> dict[str, bool]:
-    """Whether what each extractor read is the gold answer by that extractor's own comparison;
-    nothing read is wrong.
+    """Compare what each extractor read with the gold answer, by its own comparison.
+
+    Nothing read is wrong.
     """
     return {
         name: text is not None and EXTRACTORS[name].same(text, gold)

@@ -1,5 +1,6 @@
-"""gsm8k: grade-school word problems (Cobbe et al. 2021, arXiv 2110.14168), scored by the final
-number.
+"""gsm8k: grade-school word problems, scored by the final number.
+
+Cobbe et al. 2021, arXiv 2110.14168.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from psd_lab.tasks.benchmarks.source import Files, Row
 
 
 def item(split: str, number: int, row: Row) -> Item:
-    """Reads a row; the gold number follows the last `#### `."""
+    """Read a row; the gold number follows the last `#### `."""
     _, mark, gold = row["answer"].rpartition("#### ")
     if not mark or not gold.strip():
         raise ValueError(f"answer {number} has no line with #### and a number")
@@ -22,7 +23,7 @@ def item(split: str, number: int, row: Row) -> Item:
 
 
 def score(completion: str, gold: str, headline: str) -> Score:
-    """Decides by the extractor `headline`, with what all of them read and decided beside it."""
+    """Score by the extractor `headline`; list what all of them read and decided beside it."""
     answers = extraction.extract(completion)
     decided = extraction.verdicts(answers, gold)
     reason = "no answer" if answers[headline] is None else "ok" if decided[headline] else "wrong"
@@ -36,7 +37,7 @@ def score(completion: str, gold: str, headline: str) -> Score:
 
 
 def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int) -> list[Score]:
-    """Scores completions by the profile's headline extractor."""
+    """Score completions by the profile's headline extractor."""
     return [
         score(completion, example.meta["answer"], protocol.headline)
         for completion, example in pairs

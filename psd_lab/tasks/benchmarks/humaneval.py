@@ -1,5 +1,6 @@
-"""humaneval: Python functions from a signature and a docstring (Chen et al. 2021, arXiv
-2107.03374), scored by tests.
+"""humaneval: Python functions from a signature and a docstring, scored by tests.
+
+Chen et al. 2021, arXiv 2107.03374.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def item(split: str, number: int, row: Row) -> Item:
 
 
 def tests(example: Example) -> Tests:
-    """The test program: its `check(candidate)`, after the prompt, whose helpers some tests call."""
+    """Make the test program: its `check(candidate)`, after the prompt.
+
+    Some tests call helpers that the prompt defines.
+    """
     from psd_lab.sandbox import Tests
 
     return Tests(
@@ -39,7 +43,7 @@ def tests(example: Example) -> Tests:
 
 
 def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int) -> list[Score]:
-    """Scores completions by running them with the item's tests."""
+    """Score completions by running them with the item's tests."""
     return programs.judge(pairs, protocol.headline, protocol.timeout, workers, tests)
 
 

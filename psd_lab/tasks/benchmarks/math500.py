@@ -1,8 +1,7 @@
-"""math500: 500 problems of MATH (Lightman et al. 2023, arXiv 2305.20050; Hendrycks et al. 2021,
-arXiv 2103.03874).
+"""math500: 500 problems of MATH.
 
-Never shipped: the parent data set is under a takedown notice. It is read from the Hub or a folder
-of the user's.
+Lightman et al. 2023, arXiv 2305.20050; Hendrycks et al. 2021, arXiv 2103.03874. Never shipped: the
+parent data set is under a takedown notice. It is read from the Hub or a folder of the user's.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ READERS: dict[str, Callable[[str], str | None]] = {
 
 
 def item(split: str, number: int, row: Row) -> Item:
-    """Reads a row; `answer` is the gold answer in LaTeX, `solution` a worked solution."""
+    """Read a row; `answer` is the gold answer in LaTeX, `solution` a worked solution."""
     fields = {"question": row["problem"], "answer": row["solution"]}
     return Item(f"math500/{split}/{number}", fields, row["solution"], {"answer": row["answer"]})
 
 
 def score(completion: str, gold: str, headline: str) -> Score:
-    """Decides by the reader `headline` and the library or normaliser that the score names."""
+    """Score by the reader `headline` and the library or normaliser that the score names."""
     answers = {name: read(completion) for name, read in READERS.items()}
     decided = {
         name: text is not None and equivalence.same(text, gold) for name, text in answers.items()
@@ -49,7 +48,7 @@ def score(completion: str, gold: str, headline: str) -> Score:
 
 
 def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int) -> list[Score]:
-    """Scores completions by the profile's headline reader."""
+    """Score completions by the profile's headline reader."""
     return [
         score(completion, example.meta["answer"], protocol.headline)
         for completion, example in pairs

@@ -1,5 +1,6 @@
-"""mbpp and mbpp-sanitized: Python functions from a sentence and tests (Austin et al. 2021, arXiv
-2108.07732).
+"""mbpp and mbpp-sanitized: Python functions from a sentence and tests.
+
+Austin et al. 2021, arXiv 2108.07732.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ def _texts(row: Row, column: str) -> list[str]:
 
 
 def item(split: str, number: int, row: Row) -> Item:
-    """Reads a row of the full set. The code that sets a test up uses names the solution defines, so
-    it is part of the test.
+    """Read a row of the full set.
+
+    The code that sets a test up uses names that the solution defines, so it is part of the test.
     """
     fields = {
         "text": row["text"],
@@ -42,7 +44,7 @@ def item(split: str, number: int, row: Row) -> Item:
 
 
 def sanitized_item(split: str, number: int, row: Row) -> Item:
-    """Reads a row of the sanitized set, whose columns have other names."""
+    """Read a row of the sanitized set, whose columns have other names."""
     fields = {
         "text": row["prompt"],
         "tests": "\n".join(_texts(row, "test_list")),
@@ -53,14 +55,14 @@ def sanitized_item(split: str, number: int, row: Row) -> Item:
 
 
 def tests(example: Example) -> Tests:
-    """The test program: the item's asserts, after the imports they need."""
+    """Make the test program: the item's asserts, after the imports they need."""
     from psd_lab.sandbox import Tests
 
     return Tests("\n".join(example.meta["tests"]), prelude=example.meta["imports"])
 
 
 def judge(pairs: Sequence[Pair], protocol: Protocol, workers: int) -> list[Score]:
-    """Scores completions by running them with the item's tests."""
+    """Score completions by running them with the item's tests."""
     return programs.judge(pairs, protocol.headline, protocol.timeout, workers, tests)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
+from psd_lab import yaml_reader
 
 
 def read(name: str) -> Any:
     """Read one file of templates; `name` is without its ending."""
-    return yaml.safe_load(Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8"))
+    return yaml_reader.read_file(Path(__file__).with_name(f"{name}.yaml"))
