@@ -1,9 +1,34 @@
 """Progress: few lines in a log, silence when asked, a file for kernels."""
 
+import io
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 
 from psd_lab import progress as module
-from psd_lab.progress import FILE_VARIABLE, duration, progress
+from psd_lab.progress import FILE_VARIABLE, duration, progress, reported
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def terminal(monkeypatch):
+    """A terminal in the place of stderr; not a fixture, as pytest sets stderr anew after those."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    for name, value in {"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    return screen
+
+
+def shown(screen):
+    """The text of a terminal's output, without colours and movements of the cursor."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +68,58 @@ def test_a_named_file_gets_the_lines_even_when_silenced(monkeypatch, capsys, tmp
         "work: 1/2",
         "work: 2/2",
     ]
+
+
+def test_a_terminal_gets_a_bar_with_the_figures_of_a_line(monkeypatch):
+    screen = terminal(monkeypatch)
+    assert list(progress(range(3), label="work [x]")) == [0, 1, 2]
+    assert re.search(r"work \[x\] ━+ 3/3, 0\.0 s, \S+ a second", shown(screen))
+
+
+def test_a_bar_inside_a_bar_goes_away_when_it_is_done(monkeypatch):
+    screen = terminal(monkeypatch)
+    for _ in progress(range(2), label="outer"):
+        assert list(progress(range(3), label="inner")) == [0, 1, 2]
+    last = shown(screen).splitlines()[-1]
+    assert "outer" in last and "2/2" in last and "inner" not in last
+
+
+def test_a_bar_that_is_left_early_lets_the_next_one_begin(monkeypatch):
+    screen = terminal(monkeypatch)
+    for _ in range(2):
+        steps = progress(range(3), label="work")
+        next(steps)
+        steps.close()
+    assert list(progress(range(1), label="next")) == [0]
+    assert "next" in shown(screen).splitlines()[-1]
+
+
+CHILD = "from psd_lab.progress import progress; list(progress(range(1), label='child'))"
+
+
+def test_lines_of_other_processes_are_shown_between_those_of_this_one(capsys):
+    with reported():
+        for _ in progress(range(1), label="parent"):
+            subprocess.run([sys.executable, "-c", CHILD], check=True)
+    lines = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert sorted(lines) == ["  child: 1/1", "parent: 1/1"]
+    assert {"TQDM_DISABLE", FILE_VARIABLE} & set(os.environ) == set()
+
+
+def test_where_progress_is_silenced_other_processes_are_too(monkeypatch, capsys):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    with reported():
+        for _ in progress(range(1), label="parent"):
+            subprocess.run([sys.executable, "-c", CHILD], check=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_whoever_asks_for_the_lines_of_other_processes_gets_them(capsys):
+    lines = []
+    with reported(lines.append):
+        subprocess.run([sys.executable, "-c", CHILD], check=True)
+    assert [line.split(",")[0] for line in lines] == ["child: 1/1"]
+    assert capsys.readouterr().err == ""
 
 
 def test_lines_come_when_items_are_done_not_before(capsys):
