@@ -12,9 +12,11 @@ import statistics
 
 import torch
 
+from psd_lab.page import Table, show
 from psd_lab.tasks import get
-from psd_lib import DecodeConfig
-from psd_lib.core.checks import at_least
+from psd_lib import CACHES, DecodeConfig
+from psd_lib.core.checks import at_least, known
+from psd_lib.errors import UserError
 from psd_lib.generation import generate
 from psd_lib.models import Model, load
 
@@ -55,16 +57,23 @@ def measure(
     for name, found in runs.items():
         row = {key: statistics.median(run[key] for run in found) for key in found[0]}
         row["time_to_greedy"] = statistics.median(
-            run["total_ms"] / base for run, base in zip(found, greedy)
+            run["total_ms"] / base for run, base in zip(found, greedy, strict=True)
         )
         rows.append({"decoder": name, **row})
     return rows
 
 
 def prompts_of(task: str, items: int) -> tuple[list[str], int]:
-    """The first validation prompts of a task and the length that it asks for."""
+    """Return the first validation prompts of a task and the length that it asks for.
+
+    Raises:
+        UserError: the task is unknown or has fewer items.
+    """
     benchmark = get(task)
-    return [example.prompt for example in benchmark.load("validation", items)], benchmark.gen_length
+    found = benchmark.load("validation", items)
+    if len(found) < items:
+        raise UserError(f"{task} has {len(found)} validation items, so items={items} is too many.")
+    return [example.prompt for example in found], benchmark.gen_length
 
 
 def main(
@@ -78,18 +87,11 @@ def main(
     """Measure, print the table and the JSON line, return the rows."""
     for name, value in (("items", items), ("batch_size", batch_size), ("repeats", repeats)):
         at_least(name, value, 1)
+    known("cache", cache, CACHES)
     prompts, gen_length = prompts_of(task, items)
     loaded = load(model)
     rows = measure(loaded, prompts, gen_length, batch_size, repeats, cache)
-    columns = list(rows[0])
-    print("  ".join(f"{column:>15}" for column in columns))
-    for row in rows:
-        print(
-            "  ".join(
-                f"{row[column]:>15.3f}" if column != "decoder" else f"{row[column]:>15}"
-                for column in columns
-            )
-        )
+    show([_table(rows)])
     setting = {
         "model": model,
         "task": task,
@@ -103,3 +105,11 @@ def main(
     }
     print(json.dumps({**setting, "rows": rows}))
     return rows
+
+
+def _table(rows: list[dict]) -> Table:
+    texts = [
+        [value if isinstance(value, str) else f"{value:.3f}" for value in row.values()]
+        for row in rows
+    ]
+    return Table(list(rows[0]), texts)

@@ -1,0 +1,7 @@
+"""`python -m psd_lab.cli` is the `psd` command."""
+
+import sys
+
+from psd_lab.cli import main
+
+sys.exit(main())
