@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from transformers.utils import logging
 
+import psd_lib.methods  # noqa: F401 (their names are known to whoever generates)
 from psd_lib.core import DecodeConfig, Ledger, Observer, Recording, decode
 from psd_lib.core.checks import at_least
 from psd_lib.errors import UserError
