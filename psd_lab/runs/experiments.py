@@ -103,7 +103,7 @@ def plan(
     common = defaults(task)
     decoders = [_concrete({**common, **options}, model) for options in config.expand(model.family)]
     return [
-        WorkItem(model, task, config.split, DecodeConfig.make(**options), examples, options)
+        WorkItem(model, task, config.split, DecodeConfig.make(**options), examples)
         for options in decoders
     ]
 

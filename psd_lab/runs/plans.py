@@ -33,7 +33,7 @@ class Shard:
     """One model with one decoder on a slice of one task's items, by names that find them again.
 
     `model` is what the checkpoint was asked for by, `name` and `fingerprint` are what it is;
-    `options` are what the decoder is made of. `id` is the name of the shard's rows: it depends on
+    `decode` is the decoder as rows store it. `id` is the name of the shard's rows: it depends on
     nothing but what decides them.
     """
 
@@ -46,7 +46,7 @@ class Shard:
     profile: str | None
     data_dir: str | None
     split: str
-    options: dict[str, Any]
+    decode: dict[str, Any]
     label: str
     config_hash: str
     examples: Annotated[list[str], Field(min_length=1)]
@@ -73,7 +73,7 @@ class Shard:
             self.profile,
             self.data_dir,
             self.split,
-            json.dumps(self.options),
+            json.dumps(self.decode),
             self.config_hash,
         )
         items = {example.id: example for example in whole.examples}
@@ -94,17 +94,16 @@ def _whole(
     profile: str | None,
     data_dir: str | None,
     split: str,
-    options: str,
+    decode: str,
     config_hash: str,
 ) -> WorkItem:
     from psd_lab import tasks
-    from psd_lib.decoding import DecodeConfig
+    from psd_lib import DecodeConfig
 
     given = {"profile": profile, "data_dir": data_dir}
     found = tasks.get(task, **{key: value for key, value in given.items() if value is not None})
-    read = json.loads(options)
-    config = DecodeConfig.make(**read)
-    return WorkItem(checkpoint(model, dtype), found, split, config, found.load(split), read)
+    config = DecodeConfig.from_dict(json.loads(decode))
+    return WorkItem(checkpoint(model, dtype), found, split, config, found.load(split))
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class RunPlan:
         """Plan experiments at a tier. What several of them want is planned once.
 
         Raises:
-            UserError: A name is unknown, an option impossible, or an option is not plain data.
+            UserError: A name is unknown, or an option impossible.
         """
         items: dict[str, WorkItem] = {}
         for name in dict.fromkeys(name for config in configs for name in config.models):
@@ -193,13 +192,6 @@ def _joined(known: WorkItem | None, item: WorkItem) -> WorkItem:
 
 
 def _shard(item: WorkItem, tier: Tier) -> Shard:
-    try:
-        json.dumps(dict(item.options), allow_nan=False)
-    except (TypeError, ValueError):
-        raise UserError(
-            f"{item.config.label} has options that are not plain data, which a plan cannot hold:"
-            " give names, numbers and texts."
-        ) from None
     return Shard(
         id=item.shard,
         model=item.model.source,
@@ -210,7 +202,7 @@ def _shard(item: WorkItem, tier: Tier) -> Shard:
         profile=tier.profile,
         data_dir=tier.data_dir,
         split=item.split,
-        options=dict(item.options),
+        decode=item.config.to_dict(),
         label=item.config.label,
         config_hash=item.hash,
         examples=[example.id for example in item.examples],

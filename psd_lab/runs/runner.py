@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +25,13 @@ HASHES = {"data_hash", "second", "hash"}  # cached properties of a work item
 
 @dataclass(frozen=True)
 class WorkItem:
-    """One model with one decoder on `examples` of one task: what shares a config hash.
-
-    `options` are what the config was made of.
-    """
+    """One model with one decoder on `examples` of one task: what shares a config hash."""
 
     model: CheckpointRef
     task: Task
     split: str
     config: DecodeConfig
     examples: Sequence[Example]
-    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def data_hash(self) -> str:
