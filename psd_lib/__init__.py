@@ -11,33 +11,35 @@ __version__ = "0.1.0"
 
 # Heavy imports (torch, transformers) happen on first use, so that `psd --help` is instant.
 _MODELS = ("Model", "load")
-_GENERATION = ("Generation", "Sequence", "generate")
-_DECODING = (
-    "ACCEPTORS",
-    "CACHES",
-    "DECODERS",
-    "DRAFTERS",
-    "POLICIES",
-    "STOPS",
-    "Acceptor",
-    "CachePlan",
-    "DecodeConfig",
-    "Decoder",
-    "Drafter",
-    "Drafts",
-    "EdgeAcceptor",
-    "Observer",
-    "Policy",
-    "Scores",
-    "StopRule",
-    "decode",
-    "register",
-    "register_decoder",
-)
+_GENERATION = ("Generation", "Sequence", "Trace", "generate")
+_DECODING = {
+    "ACCEPTORS": "registry",
+    "CACHES": "registry",
+    "DECODERS": "registry",
+    "DRAFTERS": "registry",
+    "POLICIES": "registry",
+    "STOPS": "registry",
+    "Acceptor": "strategy",
+    "CachePlan": "cache",
+    "DecodeConfig": "config",
+    "Decoder": "registry",
+    "Drafter": "strategy",
+    "Drafts": "states",
+    "EdgeAcceptor": "accept",
+    "Observer": "strategy",
+    "Path": "states",
+    "Policy": "strategy",
+    "Scores": "scores",
+    "StopRule": "strategy",
+    "Verified": "states",
+    "decode": "engine",
+    "register": "registry",
+    "register_decoder": "registry",
+}
 _HOMES = {
     **dict.fromkeys(_MODELS, "psd_lib.models"),
     **dict.fromkeys(_GENERATION, "psd_lib.generation"),
-    **dict.fromkeys(_DECODING, "psd_lib.core"),
+    **{name: f"psd_lib.core.{module}" for name, module in _DECODING.items()},
 }
 
 __all__ = ["__version__", *_HOMES]

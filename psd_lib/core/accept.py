@@ -1,8 +1,4 @@
-"""Acceptance rules that compare guesses with the policy or with the fresh tokens, and their walk.
-
-Only `replay` reproduces every deterministic policy exactly; the others are approximate in general
-and say when they are not (`exact_for`).
-"""
+"""Acceptance: the walk over the guessed states, and replay, the rule that keeps every policy exact."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from psd_lib.core.registry import register
 from psd_lib.core.scores import argmax_lowest
 from psd_lib.core.states import Drafts, Path, Verified
 from psd_lib.core.strategy import Acceptor, Drafter, Policy
@@ -61,7 +56,6 @@ def walk(edges: Tensor, drafts: Drafts, live: Tensor) -> Path:
     return Path(path, length)
 
 
-@register
 @dataclass(frozen=True)
 class Replay(EdgeAcceptor):
     """Accept a draft only if it *is* the policy's own next state: same positions, same tokens.
@@ -86,69 +80,3 @@ class Replay(EdgeAcceptor):
     def exact_for(self, policy: Policy, drafter: Drafter) -> bool:
         """Always, unless the drafter makes the call in an approximate way of its own."""
         return drafter.exact
-
-
-@register
-@dataclass(frozen=True)
-class Subset(EdgeAcceptor):
-    """Accept the largest draft whose new pairs are all part of the policy's own step.
-
-    FreeDave++ on full attention. Approximate: a policy step that is only partly taken changes the
-    context of what follows. Exact for policies that commit one token a step, where it is `replay`.
-    """
-
-    name: ClassVar[str] = "subset"
-
-    def edges(self, drafts: Drafts, verified: Verified) -> Tensor:
-        """Lead from i to j if j only adds pairs of i's policy step; more pairs rank higher."""
-        child, parent = drafts.tokens[:, None], drafts.tokens[:, :, None]
-        contained = ((child == parent) | (child == verified.targets[:, :, None])).all(-1)
-        return contained * (child != parent).sum(-1)
-
-    def exact_for(self, policy: Policy, drafter: Drafter) -> bool:
-        """For policies that declare one token a step."""
-        return policy.max_commits == 1 and drafter.exact
-
-
-@register
-@dataclass(frozen=True)
-class TokenChain(EdgeAcceptor):
-    """Accept level by level while every new token is the fresh proposal at the parent.
-
-    Approximate, since it does not ask whether the policy would commit these positions. Exact if
-    the policy's order does not depend on the scores and levels are as large as its steps.
-    """
-
-    name: ClassVar[str] = "token_chain"
-
-    def edges(self, drafts: Drafts, verified: Verified) -> Tensor:
-        """Lead from i to the nodes one level above it whose new tokens it predicts."""
-        one_up = drafts.level[:, None] == drafts.level[:, :, None] + 1
-        return (agrees(drafts, verified) & one_up).long()
-
-    def exact_for(self, policy: Policy, drafter: Drafter) -> bool:
-        """For a declared fixed order with levels of the policy's size."""
-        sized = drafter.level_size is not None and policy.max_commits is not None
-        fits = sized and drafter.level_size in (policy.max_commits, "policy")
-        return drafter.exact and policy.fixed_order and fits
-
-
-@register
-@dataclass(frozen=True)
-class TokenRoot(EdgeAcceptor):
-    """Accept the largest draft all of whose tokens are the fresh proposals at node 0. Approximate."""
-
-    name: ClassVar[str] = "token_root"
-
-    def edges(self, drafts: Drafts, verified: Verified) -> Tensor:
-        """Lead from node 0 to every draft that it predicts; more pairs rank higher."""
-        added = (drafts.tokens[:, None] != drafts.tokens[:, :, None]).sum(-1)
-        edges = agrees(drafts, verified) * added
-        edges[:, 1:] = 0
-        return edges
-
-
-def agrees(drafts: Drafts, verified: Verified) -> Tensor:
-    """Say whether j keeps all of i's tokens and adds only i's fresh proposals, bool `[S, N, N]`."""
-    child, parent = drafts.tokens[:, None], drafts.tokens[:, :, None]
-    return ((child == parent) | (child == verified.scores.token[:, :, None])).all(-1)

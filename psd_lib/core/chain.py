@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from psd_lib.core.batch import Batch
-from psd_lib.core.checks import at_least, switch
+from psd_lib.core.checks import at_least
 from psd_lib.core.described import option
-from psd_lib.core.registry import register
 from psd_lib.core.scores import order
 from psd_lib.core.states import Drafts
 from psd_lib.core.strategy import Drafter, Step
@@ -20,15 +18,13 @@ from psd_lib.errors import UserError
 POLICY = "policy"
 
 
-@register
 @dataclass(frozen=True)
 class Chain(Drafter):
     """A nested chain of `depth` guesses: each level fills the next positions with stale tokens.
 
     Positions come in the policy's order. `tokens_per_level` is a number or "policy": as many as
     the policy just committed. Levels that would add nothing are not built, so drafts never leave
-    the block. The level size is not published for PSD (arXiv 2605.15609): 1 is inferred. `eager`
-    lets drafts go on into the next blocks (FreeDave; see `psd_lib.core.eager`).
+    the block. The level size is not published for PSD (arXiv 2605.15609): 1 is inferred.
 
     Example, depth 2, one token per level, `_` masked::
 
@@ -41,12 +37,10 @@ class Chain(Drafter):
 
     depth: int = option("guessed states ahead of the policy's step", 3)
     tokens_per_level: int | str = option('tokens that a level adds, or "policy"', 1)
-    eager: bool = option("whether drafts go on into the next blocks (block-causal models)", False)
     name: ClassVar[str] = "chain"
 
     def __post_init__(self) -> None:
         at_least("depth", self.depth, 0)
-        switch("eager", self.eager)
         if isinstance(self.tokens_per_level, str):
             if self.tokens_per_level != POLICY:
                 raise UserError(
@@ -60,22 +54,6 @@ class Chain(Drafter):
     def level_size(self) -> int | str | None:
         """Return `tokens_per_level`."""
         return self.tokens_per_level
-
-    def start(self, batch: Batch) -> Drafter:
-        """Return the chain itself, or the one that leaves the block."""
-        return RunningEagerChain(self, batch.canvas.width) if self.eager else self
-
-    def blocks_ahead(self, width: int) -> int:
-        """Return how many blocks an eager chain can enter: K / (levels that fill a block).
-
-        Rounded up, where K = depth + 1 counts node 0 as FreeDave does.
-
-        Example, width 4: depth 3 enters 1 block, depth 7 enters 2; with levels of 2 tokens 2 and 4.
-        """
-        if not self.eager:
-            return 0
-        size = width if isinstance(self.tokens_per_level, str) else self.tokens_per_level
-        return self.depth // -(-width // min(size, width)) + 1
 
     def draft(self, step: Step) -> Drafts:
         """Return node 0 and up to `depth` nested guesses, N = depth + 1."""
@@ -95,52 +73,11 @@ class Chain(Drafter):
             return committed
         return torch.full_like(committed, self.tokens_per_level)
 
-    def describe(self) -> dict[str, Any]:
-        """Return name and options; `eager` only where it is on, as rows were named before it."""
-        described = super().describe()
-        return {key: value for key, value in described.items() if key != "eager" or value}
-
     @property
     def label(self) -> str:
-        """Return `d=3`, with the level size where it is not 1, and `eager` where it is on."""
+        """Return `d=3`, with the level size where it is not 1."""
         size = "" if self.tokens_per_level == 1 else f" m={self.tokens_per_level}"
-        return f"d={self.depth}{size}" + (", eager" if self.eager else "")
-
-
-class RunningEagerChain(Drafter):
-    """An eager `Chain` on one batch, over windows of several blocks of `width`."""
-
-    def __init__(self, rule: Chain, width: int):
-        self.rule, self.width = rule, width
-
-    def draft(self, step: Step) -> Drafts:
-        """Return node 0 and up to `depth` nested guesses over `[S, span]`, block after block.
-
-        No level has parts of two blocks. Blocks that no call has scored yet (their stale token is
-        the mask) are not drafted.
-
-        Example, width 2, depth 3, two tokens per level, `_` masked, `|` the block boundary::
-
-            node 0        [7, _ | _, _]
-            stale token   [7, 1 | 2, 3]
-            node 1        [7, 1 | _, _]
-            node 2        [7, 1 | 2, 3]
-            node 3        not valid
-        """
-        stale, blocks = step.scores, (-1, self.width)
-        drafted = step.masked & (stale.token != step.node0)
-        size = self.rule.level_sizes(step.committed).clamp(min=1)
-        inside = drafted.unflatten(-1, blocks)
-        priority = step.policy.priority(stale.map(lambda value: value.unflatten(-1, blocks)))
-        rank = order(priority, inside)
-        levels = (inside.sum(-1) + size[:, None] - 1).div(size[:, None], rounding_mode="floor")
-        before = levels.cumsum(-1) - levels
-        at = before[..., None] + rank.div(size[:, None, None], rounding_mode="floor")
-        level = levels_of(self.rule.depth, step)
-        filled = (at.flatten(-2)[:, None] < level[:, None]) & drafted[:, None]
-        tokens = torch.where(filled, stale.token[:, None], step.node0[:, None])
-        valid = level <= levels.sum(-1, keepdim=True)
-        return Drafts(tokens, valid, level.expand(len(step.node0), -1))
+        return f"d={self.depth}{size}"
 
 
 def levels_of(depth: int, step: Step) -> Tensor:

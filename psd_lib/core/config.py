@@ -84,24 +84,6 @@ class DecodeConfig:
                 f"{self.policy.no_stop}; use it alone, or stop a policy whose commits are final, "
                 "such as 'confidence'."
             )
-        if not self.drafter.blocks_ahead(1):
-            return
-        if not isinstance(self.acceptor, Replay):
-            raise UserError(
-                "eager drafting is exact under acceptor 'replay' only, got "
-                f"{self.acceptor.name!r}; use 'replay' or leave eager out."
-            )
-        if self.stop is not None:
-            raise UserError(
-                f"eager drafting cannot be combined with stop rule {self.stop.name!r}, which looks "
-                "at the current block only; leave one of them out."
-            )
-        if self.policy.no_drafts:
-            raise UserError(
-                f"eager drafting cannot be combined with policy {self.policy.name!r}, which "
-                "follows one block at a time; leave eager out or use a policy that depends on the "
-                "state alone, such as 'confidence'."
-            )
 
     @classmethod
     def make(cls, decoder: str = "psd", **options: Any) -> DecodeConfig:

@@ -20,10 +20,8 @@ from torch import Tensor
 
 from psd_lib.core.batch import Batch
 from psd_lib.core.cache import ForwardRequest, to_device
-from psd_lib.core.canvas import Canvas
 from psd_lib.core.config import DecodeConfig
 from psd_lib.core.denoiser import Denoiser
-from psd_lib.core.eager import OpenBlockPolicy, WideCanvas
 from psd_lib.core.scores import Scores, ban, position_gumbel, score, seeds_of
 from psd_lib.core.states import Drafts, Path, Verified, Where
 from psd_lib.core.stop import StoppedPolicy
@@ -52,7 +50,7 @@ def decode(
         UserError: a strategy that does not fit the model, a policy that breaks its promise to
             commit something, and a model that returns NaN.
     """
-    canvas = open_canvas(denoiser, prompts, config, block_length)
+    canvas = config.drafter.open_canvas(denoiser, prompts, config.gen_length, block_length)
     seeds = seeds_of(list(range(len(prompts))) if index is None else index, config.seed)
     batch = Batch(
         denoiser,
@@ -75,32 +73,6 @@ def decode(
     )
 
 
-def open_canvas(
-    denoiser: Denoiser, prompts: list[list[int]], config: DecodeConfig, width: int
-) -> Canvas:
-    """Return the canvas that a config decodes on: a wide one if drafts enter the next blocks.
-
-    Raises:
-        UserError: such drafts do not fit the model or the cache plan.
-    """
-    blocks = config.drafter.blocks_ahead(width) if config.drafts else 0
-    if not blocks:
-        return Canvas(denoiser, prompts, config.gen_length, width, denoiser.device)
-    if denoiser.sees_future:
-        raise UserError(
-            "eager drafting needs a block-causal model, such as the sdar family, but the attention "
-            "of this one is bidirectional, so finished blocks change with every commit; leave "
-            "eager out."
-        )
-    if not config.cache.wide:
-        raise UserError(
-            f"cache {config.cache.name!r} does not fit eager drafting; use 'none' or "
-            "'exact_block', or leave eager out."
-        )
-    reach = min(blocks, -(-config.gen_length // width))
-    return WideCanvas(denoiser, prompts, config.gen_length, width, denoiser.device, reach)
-
-
 class Engine:
     """One batch being decoded. `step` is the whole algorithm; the rest is about its one call."""
 
@@ -121,8 +93,7 @@ class Engine:
         self.rivals = self.drafter.rivals and self.acceptor.picks_rivals
         if config.stop is not None:
             self.policy = StoppedPolicy(self.policy, config.stop, batch.canvas)
-        if batch.canvas.reach:
-            self.policy = OpenBlockPolicy(self.policy, batch.canvas.width)
+        self.policy = self.drafter.wrap_policy(self.policy, batch.canvas)
         self.nan = torch.zeros_like(batch.canvas.start)  # how many scores of each sequence are NaN
         self.logits: Tensor | None = None
         self.where: Where | None = None

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from psd_lib.core.batch import Batch
 from psd_lib.core.cache import Session
-from psd_lib.core.denoiser import SecondModel, model_name
+from psd_lib.core.canvas import Canvas
+from psd_lib.core.denoiser import Denoiser, SecondModel, model_name
 from psd_lib.core.described import Described
 from psd_lib.core.scores import Scores
 from psd_lib.core.states import Drafts, Path, Verified, Where
@@ -166,9 +167,15 @@ class Drafter(Strategy):
         """
         return None
 
-    def blocks_ahead(self, width: int) -> int:
-        """Return how many blocks of `width` behind the current one drafts may enter; usually 0."""
-        return 0
+    def open_canvas(
+        self, denoiser: Denoiser, prompts: list[list[int]], gen_length: int, width: int
+    ) -> Canvas:
+        """Return the canvas to decode on; raise UserError if the drafts do not fit the model."""
+        return Canvas(denoiser, prompts, gen_length, width, denoiser.device)
+
+    def wrap_policy(self, policy: Policy, canvas: Canvas) -> Policy:
+        """Return what acts as the policy on the canvas's windows."""
+        return policy
 
     def start(self, batch: Batch) -> Drafter:
         """Return the drafter at work on one batch; raise UserError if it does not fit the model."""

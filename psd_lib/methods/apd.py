@@ -13,12 +13,12 @@ from psd_lib.core.cache import scatter_rows
 from psd_lib.core.checks import probability
 from psd_lib.core.denoiser import SecondModel, model_name
 from psd_lib.core.described import option
-from psd_lib.core.policies import left_first
 from psd_lib.core.registry import register
 from psd_lib.core.scores import Scores, argmax_lowest
 from psd_lib.core.states import Where
 from psd_lib.core.strategy import Needs, Policy
 from psd_lib.errors import UserError
+from psd_lib.methods.left_to_right import left_first
 from psd_lib.methods.second_model import RunningModel
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from psd_lib.core.checks import at_least, probability
 from psd_lib.core.described import option
-from psd_lib.core.policies import left_first
 from psd_lib.core.registry import register
 from psd_lib.core.scores import Scores, order
 from psd_lib.core.strategy import Policy
+from psd_lib.methods.left_to_right import left_first
 
 
 def quota(masked: Tensor, steps: int | None) -> Tensor:

@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from psd_lib.core.accept import TokenChain
 from psd_lib.core.batch import Batch
 from psd_lib.core.cache import Session, scatter_rows
 from psd_lib.core.checks import at_least
 from psd_lib.core.denoiser import model_name
 from psd_lib.core.described import option
-from psd_lib.core.policies import LeftToRight, best
+from psd_lib.core.policies import best
 from psd_lib.core.registry import Decoder, register, register_decoder
 from psd_lib.core.scores import Scores, argmax_lowest, score
 from psd_lib.core.states import Drafts, Path, Verified
 from psd_lib.core.strategy import Acceptor, Drafter, Needs, Step
 from psd_lib.errors import UserError
+from psd_lib.methods.left_to_right import LeftToRight
 from psd_lib.methods.packed_row import NEVER, PackedRow, Revealed
 from psd_lib.methods.second_model import RunningModel
+from psd_lib.methods.token_agreement import TokenChain
 
 if TYPE_CHECKING:
     from psd_lib.core.config import DecodeConfig

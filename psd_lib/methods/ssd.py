@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-from psd_lib.core.chain import Chain
 from psd_lib.core.checks import at_least
 from psd_lib.core.described import option
 from psd_lib.core.policies import TopK
 from psd_lib.core.registry import Decoder, register, register_decoder
+from psd_lib.methods.freedave import EagerChain
 from psd_lib.methods.spiffy.drafts import BestTokens
 from psd_lib.methods.spiffy.graph import Graph, best_tokens_of
 
@@ -82,7 +82,7 @@ register_decoder(
     "ssd",
     Decoder(
         TopK(1),
-        Chain(),
+        EagerChain(),
         options=("drafter",),
         exchange=("drafter",),
         title="SSD",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from psd_lib.core import DecodeConfig
+from psd_lib.core.config import DecodeConfig
 from psd_lib.errors import UserError
 from psd_lib.models.loading import Model, load
 

@@ -3,13 +3,16 @@
 import pytest
 import torch
 
-from psd_lib.core.accept import Replay, Subset, TokenChain, TokenRoot
+from psd_lib.core.accept import Replay
 from psd_lib.core.chain import Chain
-from psd_lib.core.policies import LeftToRight, Threshold, TopK
+from psd_lib.core.policies import Threshold, TopK
 from psd_lib.core.scores import Scores
 from psd_lib.core.states import Drafts, Verified
 from psd_lib.core.strategy import NoDraft
 from psd_lib.errors import UserError
+from psd_lib.methods.freedave import Subset
+from psd_lib.methods.left_to_right import LeftToRight
+from psd_lib.methods.token_agreement import TokenChain, TokenRoot
 from psd_lib.testing import step_of
 
 M = 1  # the mask token

@@ -16,13 +16,13 @@ import psd_lib
 from psd_lib import DecodeConfig
 from psd_lib.core.cache import CachePlan, visibility
 from psd_lib.core.canvas import Canvas
-from psd_lib.core.chain import Chain, RunningEagerChain
-from psd_lib.core.eager import OpenBlockPolicy, WideCanvas
 from psd_lib.core.policies import Threshold, TopK
 from psd_lib.core.scores import Scores
 from psd_lib.errors import UserError
 from psd_lib.methods.exact_block import PackedForward
+from psd_lib.methods.freedave import EagerChain, RunningEagerChain
 from psd_lib.methods.local_leap import LocalLeap
+from psd_lib.methods.wide_window import OpenBlockPolicy, WideCanvas
 from psd_lib.models import FAMILIES
 from psd_lib.testing import step_of, tiny_model
 
@@ -226,7 +226,7 @@ def test_drafts_fill_block_after_block_and_no_level_has_parts_of_two():
     def build(size, stale, confidence, depth=3):
         node0 = torch.tensor([[7, M, M, M]])
         scores = Scores(torch.tensor([stale]), torch.tensor([confidence]))
-        return RunningEagerChain(Chain(depth, size, True), 2).draft(
+        return RunningEagerChain(EagerChain(depth, size, True), 2).draft(
             step_of(node0, node0 == M, scores, TopK(1), torch.tensor([1]))
         )
 
@@ -281,7 +281,7 @@ def test_the_window_moves_past_complete_blocks_and_takes_its_scores_along():
     [((3, 1), 1), ((4, 1), 2), ((7, 1), 2), ((7, 2), 4), ((3, 9), 4), ((3, "policy"), 4)],
 )
 def test_windows_reach_as_far_as_drafts_can(chain, reach):
-    assert Chain(*chain, True).blocks_ahead(4) == reach
+    assert EagerChain(*chain, True).blocks_ahead(4) == reach
 
 
 def test_windows_reach_no_further_than_the_canvas_and_without_drafts_not_at_all(monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psd_lib import POLICIES
-from psd_lib.core.policies import LeftToRight, Threshold, TopK
+from psd_lib.core.policies import Threshold, TopK
 from psd_lib.core.registry import check_policy
 from psd_lib.core.scores import Scores
 from psd_lib.errors import UserError
@@ -19,6 +19,7 @@ from psd_lib.methods.entropy import Entropy
 from psd_lib.methods.fast_dllm import Factor
 from psd_lib.methods.hierarchical import Hierarchy, first_of_run
 from psd_lib.methods.klass import Klass
+from psd_lib.methods.left_to_right import LeftToRight
 from psd_lib.methods.local_leap import LocalLeap
 from psd_lib.methods.margin import Margin
 from psd_lib.methods.sdar import SdarDynamic, SdarSequential, SdarStatic, quota

@@ -10,7 +10,6 @@ from psd_lab.report import figures, methods, tables
 from psd_lab.report import rows as rows_of
 from psd_lab.runs import ExperimentConfig, run
 from psd_lib import DECODERS, POLICIES
-from psd_lib.core import registry
 
 
 @pytest.fixture
@@ -22,7 +21,6 @@ def cells(tmp_path, monkeypatch):
     monkeypatch.setitem(tasks._TASKS, "toy", toy.TOY)
     toy.install(tmp_path / "tasks")
     before = [(known, dict(known)) for known in (DECODERS, POLICIES)]
-    own = set(registry._OWN)
     book = nbformat.read(paths.NOTEBOOKS / "70_your_own_policy.ipynb", as_version=4)
     found = {"__name__": __name__}
     for cell in book.cells:
@@ -32,7 +30,6 @@ def cells(tmp_path, monkeypatch):
     for known, kept in before:
         known.clear()
         known.update(kept)
-    registry._OWN.intersection_update(own)
 
 
 def decode(cells, tmp_path, tiny_model):

@@ -11,13 +11,13 @@ from support.models import make_model, make_prompts
 from support.reference import decode_one_by_one, filled, masks
 
 from psd_lib import DecodeConfig
-from psd_lib.core.accept import TokenChain
 from psd_lib.core.cache import ForwardRequest, FullForward
 from psd_lib.core.canvas import Canvas
 from psd_lib.core.scores import position_gumbel
 from psd_lib.errors import UserError
 from psd_lib.methods.packed_row import PackedRow, Revealed, packed_mask
 from psd_lib.methods.simsd import Packed, Rejection, judge
+from psd_lib.methods.token_agreement import TokenChain
 from psd_lib.testing import fake_batch, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:block_length 8 does not divide")

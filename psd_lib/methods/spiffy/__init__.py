@@ -1,8 +1,8 @@
 """Spiffy (arXiv 2509.18085): calibrated draft graphs, and the chain that is PSD's baseline."""
 
-from psd_lib.core.chain import Chain
 from psd_lib.core.policies import TopK
 from psd_lib.core.registry import Decoder, register_decoder
+from psd_lib.methods.freedave import EagerChain
 from psd_lib.methods.spiffy.calibrated import Calibrated
 from psd_lib.methods.spiffy.files import Calibration, load, names, save
 from psd_lib.methods.spiffy.graph import CalibratedGraph, Formula, Graph
@@ -11,7 +11,7 @@ register_decoder(
     "spiffy",
     Decoder(
         TopK(1),
-        Chain(),
+        EagerChain(),
         options=("drafter", "acceptor"),
         exchange=("drafter", "acceptor"),
         title="Spiffy",

@@ -1,12 +1,15 @@
-"""The decoders of PSD's own comparison: greedy, blind top-k, and PSD itself."""
+"""PSD (arXiv 2605.15609): its decoder, and the greedy and blind ones that it is measured against.
+
+Its strategies are `psd_lib.core.policies`, `chain` and `accept`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from psd_lib.core.chain import Chain
 from psd_lib.core.policies import Threshold, TopK
 from psd_lib.core.registry import DECODERS, Decoder, register_decoder
+from psd_lib.methods.freedave import EagerChain
 
 EVERYTHING = ("policy", "drafter", "acceptor", "stop")
 
@@ -20,7 +23,7 @@ register_decoder(
     "psd",
     Decoder(
         Threshold(),
-        Chain(),
+        EagerChain(),
         options=EVERYTHING,
         exchange=EVERYTHING,
         title="PSD",
