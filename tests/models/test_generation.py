@@ -1,6 +1,7 @@
 """The public surface: `psd_lib.generate`, its presets and what it refuses."""
 
 import warnings
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
