@@ -9,6 +9,13 @@ class UserError(ValueError):
     """Bad input: one clear sentence that says what was wrong and what would be accepted."""
 
 
+def unknown(kind: str, name: Any, names: Iterable[str]) -> UserError:
+    """Return the error for a `kind` of thing that is called by a name that is none of `names`."""
+    names = list(names)
+    meant = did_you_mean(name, names)
+    return UserError(f"unknown {kind} {name!r}{meant}; choose one of: {', '.join(names)}.")
+
+
 def did_you_mean(name: Any, names: Iterable[str]) -> str:
     """Return " (did you mean 'spiffy'?)" for a misspelt name, "" where no known name is close.
 

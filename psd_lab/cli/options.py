@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from psd_lib.errors import UserError, did_you_mean
+from psd_lib.errors import UserError, did_you_mean, unknown
 
 
 def embedded_models() -> list[str]:
@@ -43,13 +43,10 @@ Model = Annotated[
 
 
 def known(kind: str, name: str, names: Iterable[str]) -> None:
-    """Raise UserError unless `name` is one of `names`, with the one that may have been meant."""
+    """Raise UserError unless `name` is one of `names`; as `psd_lib.core.checks`, without torch."""
     names = list(names)
     if name not in names:
-        raise UserError(
-            f"unknown {kind} {name!r}{did_you_mean(name, names)}; choose one of:"
-            f" {', '.join(names)}."
-        )
+        raise unknown(kind, name, names)
 
 
 @contextmanager

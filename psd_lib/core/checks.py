@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
-from psd_lib.errors import UserError
+from psd_lib.errors import UserError, unknown
 
 LARGEST = 1 << 20  # no option of a decoder means anything beyond a million
 
@@ -46,4 +46,4 @@ def known(kind: str, name: Any, names: Iterable[str]) -> None:
     """Raise UserError unless `name` is one of `names`."""
     names = list(names)
     if name not in names:
-        raise UserError(f"unknown {kind} {name!r}; choose one of: {', '.join(names)}.")
+        raise unknown(kind, name, names)

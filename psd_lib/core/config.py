@@ -31,7 +31,7 @@ from psd_lib.core.parts import (
 )
 from psd_lib.core.registry import DECODERS, Decoder, check_foreign
 from psd_lib.core.strategy import Acceptor, Drafter, NoDraft, Policy, StopRule, Strategy
-from psd_lib.errors import UserError
+from psd_lib.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,10 @@ class DecodeConfig:
                 names = [f.name for f in open_fields(parts[kind]) if f.name in options]
                 parts[kind] = replace(parts[kind], **{name: options.pop(name) for name in names})
         if options:
+            names = accepted(chosen, parts)
             raise UserError(
-                f"decoder {decoder!r} has no option {', '.join(map(repr, options))}; "
-                f"it accepts: {', '.join(accepted(chosen, parts))}."
+                f"decoder {decoder!r} has no option {', '.join(map(repr, options))}"
+                f"{did_you_mean(next(iter(options)), names)}; it accepts: {', '.join(names)}."
             )
         return cls(decoder, **parts, **run)
 

@@ -149,7 +149,7 @@ REFUSED = [
     ({"gen_length": 0}, "gen_length must be a whole number of at least 1"),
     ({"temperature": -1}, "temperature must be a number of at least 0"),
     ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
-    ({"treshold": 0.9}, "decoder 'psd' has no option 'treshold'; it accepts: threshold"),
+    ({"treshold": 0.9}, "no option 'treshold' .did you mean 'threshold'.*; it accepts: threshold"),
     ({"decoder": "greedy", "depth": 3}, "decoder 'greedy' has no option 'depth'"),
     ({"decoder": "spiffy", "k": 4}, "decoder 'spiffy' has no option 'k'"),
     ({"config": DecodeConfig.make("greedy"), "depth": 3}, "either a config or options"),
