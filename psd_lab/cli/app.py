@@ -22,6 +22,7 @@ from psd_lab.cli.methods import methods
 from psd_lab.cli.models import models
 from psd_lab.cli.parser import Command, Group, sentence
 from psd_lab.cli.reproduce import reproduce
+from psd_lab.cli.run import merge, plan, run, run_shard, status
 from psd_lab.cli.tasks import tasks
 from psd_lab.cli.train import train
 from psd_lib.errors import UserError
@@ -29,6 +30,7 @@ from psd_lib.errors import UserError
 PANELS = {
     "Decode": [generate, decoders, methods, models],
     "Reproduce": [reproduce, tasks, bench],
+    "Run on many processes and machines": [plan, run, run_shard, status, merge],
     "Train and calibrate": [train, calibrate],
 }
 

@@ -26,6 +26,11 @@ OPTIONS = {
     ],
     "tasks": [],
     "bench": ["--model", "--task", "--items", "--batch-size", "--repeats", "--cache"],
+    "plan": ["--tier", "--limit", "--models", "--tasks", "--profile", "--data-dir", "--dtype"],
+    "run": ["--workers", "--gpus", "--score", "--no-score", "--retry", "--results"],
+    "run-shard": ["--score", "--no-score", "--retry", "--results"],
+    "status": ["--results"],
+    "merge": ["--results"],
     "train": ["--model", "--out", "--minutes", "--device", "--fresh"],
     "calibrate": [
         *("--model", "--tasks", "--items", "--policy", "--option", "-o", "--nodes", "--name")
