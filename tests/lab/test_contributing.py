@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("CONTRIBUTING.md", "docs/architecture.md")
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOMS = ("", "psd_lib", "psd_lib/core", "psd_lib/methods", "psd_lab")
+NAMED = re.compile(r"`([\w/]+\.py)(?:: (?:\w+\.)?(\w+))?`")
+LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 METHOD = "# psd_lib/methods/sure_run.py\n"
 ROW = "# tests/core/test_policy_situations.py, a row of AFTER\n"
 TESTS = ("tests/core/test_policy_situations.py", "tests/core/test_every_policy.py")
@@ -47,6 +50,18 @@ def module(monkeypatch, tmp_path):
     for registry, kept in before:
         registry.clear()
         registry.update(kept)
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/glossary.md", "docs/invariants.md", "README.md"])
+def test_every_file_and_function_that_a_page_names_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for link in LINK.findall(text):
+        assert (ROOT / page).parent.joinpath(link).exists(), link
+    for path, name in NAMED.findall(text):
+        places = [ROOT / room / path for room in ROOMS]
+        found = [place for place in places if place.is_file()]
+        assert found, path
+        assert not name or re.search(rf"(def|class) {name}\b", found[0].read_text("utf-8")), name
 
 
 def test_everything_that_can_be_added_has_an_example():
@@ -87,6 +102,7 @@ def checkout(tmp_path):
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_a_method_is_one_file_and_one_row(checkout):
     *_, use = EXAMPLES["A method"]
     python(checkout, "-c", use)
