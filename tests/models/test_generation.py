@@ -82,8 +82,6 @@ def test_exactness_is_claimed_only_where_it_is_proved():
 
 
 def test_a_policy_object_of_the_users_own_runs(model):
-    from dataclasses import dataclass
-
     from psd_lib import Policy
 
     @dataclass(frozen=True)
