@@ -42,12 +42,13 @@ def generate(
     """Decode prompts with a decoder by name and its options, or with a ready config.
 
     Args:
+        model: what `psd_lib.load` returns.
         prompts: one text or several; token ids, chat messages and what a tokenizer returns are
             read as well, see `psd_lib.models.prompts.encode`.
         decoder: a decoder's name, "psd" unless given.
         batch_size: the most prompts to decode together. Batches are formed by prompt length.
         progress: show a bar over the batches, or a function that wraps their list.
-        record_scores: keep the scores of every iteration in the traces.
+        record_scores: keep every iteration's scores in the traces.
         config: takes the place of decoder and options.
         index: numbers the prompts for the noise at temperature > 0; 0, 1, ... unless given.
         observer: looks at every step.
@@ -114,10 +115,8 @@ def _config(
     if options:
         raise UserError(f"give either a config or options, not both (got {', '.join(options)}).")
     if decoder not in (None, config.decoder):
-        raise UserError(
-            f"the config is one of decoder {config.decoder!r}, but decoder is {decoder!r}; leave"
-            " one of them out."
-        )
+        given = f"decoder is {decoder!r} and the config one of {config.decoder!r}"
+        raise UserError(f"{given}; leave one of them out.")
     return config
 
 

@@ -19,6 +19,8 @@ from psd_lib.models import FAMILIES, Model
 from psd_lib.models.denoiser import NetworkDenoiser
 from psd_lib.testing.tiny import tiny_tokenizer
 
+CPU = torch.device("cpu")
+
 
 @dataclass
 class FakeDenoiser:
@@ -35,7 +37,7 @@ class FakeDenoiser:
     causal_context: bool = False
     shift: bool = False
     absolute_blocks: bool = False
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def logits(
         self,
@@ -61,9 +63,9 @@ def fake_batch(
     denoiser: FakeDenoiser | None = None,
     temperature: float = 0.0,
 ) -> Batch:
-    """Return a batch on a fresh canvas, for tests of strategies; by default the model is never right.
+    """Return a batch on a fresh canvas, for tests of strategies.
 
-    Unless given, the model has 32 tokens, of which 0 is EOS and 1 the mask.
+    Unless given, the model has 32 tokens, of which 0 is EOS and 1 the mask, and is never right.
     """
     if denoiser is None:
         denoiser = FakeDenoiser(lambda row, ids, column: [0.0] * 32, 32, mask_id=1, eos_ids=(0,))

@@ -151,6 +151,9 @@ REFUSED = [
     ({"decoder": "greedy", "depth": 3}, "decoder 'greedy' has no option 'depth'"),
     ({"decoder": "spiffy", "k": 4}, "decoder 'spiffy' has no option 'k'"),
     ({"config": DecodeConfig.make("greedy"), "depth": 3}, "either a config or options"),
+    ({"config": DecodeConfig.make("greedy"), "decoder": "psd"}, "leave one of them out"),
+    ({"config": {"decoder": "greedy"}}, "config must come from DecodeConfig.make"),
+    ({"block_length": 10**9}, "block_length 1000000000 exceeds the model's 256 positions"),
     ({"index": [1, 2]}, "index must have one number per prompt, got 2 for 1 prompts"),
 ]
 
@@ -190,3 +193,9 @@ def test_a_block_length_that_does_not_divide_gen_length_is_said():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         psd_lib.generate(bidirectional, ["w3"], gen_length=16)
+
+
+@pytest.mark.parametrize("name", ["mini-sdar", None])
+def test_what_is_no_loaded_model_is_refused(name):
+    with pytest.raises(UserError, match=r"model must be a loaded model, such as psd_lib\.load"):
+        psd_lib.generate(name, "w3")
