@@ -153,7 +153,7 @@ REFUSED = [
     ({"config": DecodeConfig.make("greedy"), "depth": 3}, "either a config or options"),
     ({"config": DecodeConfig.make("greedy"), "decoder": "psd"}, "leave one of them out"),
     ({"config": {"decoder": "greedy"}}, "config must come from DecodeConfig.make"),
-    ({"block_length": 10**9}, "block_length 1000000000 exceeds the model's 256 positions"),
+    ({"block_length": 300}, "block_length 300 exceeds the model's 256 positions"),
     ({"index": [1, 2]}, "index must have one number per prompt, got 2 for 1 prompts"),
 ]
 
