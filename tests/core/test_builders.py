@@ -34,7 +34,9 @@ def test_invariant_1_9_and_10_every_builder_keeps_the_reference_trajectory(
     prompts, settings = make_prompts(31, 4), config(policy, temperature=temperature, seed=5)
     settings = replace(settings, drafter=make_drafter(name), acceptor=Replay())
     assert settings.exact
-    for index, (prompt, sequence) in enumerate(zip(prompts, run(model, prompts, settings))):
+    for index, (prompt, sequence) in enumerate(
+        zip(prompts, run(model, prompts, settings), strict=True)
+    ):
         states = reference_states(model, prompt, settings, index)
         assert traced_states(model, prompt, sequence) == states
         assert sequence.nfe <= len(states)
@@ -47,7 +49,8 @@ def test_invariant_10_and_12_every_builder_keeps_to_its_budget(model, name):
     bare = run(model, prompts, settings.bare)
     drafted = run(model, prompts, replace(settings, drafter=builder))
     assert all(
-        one.nfe >= other.nfe and one.tokens == other.tokens for one, other in zip(bare, drafted)
+        one.nfe >= other.nfe and one.tokens == other.tokens
+        for one, other in zip(bare, drafted, strict=True)
     )
     assert sum(entry["drafted"] for sequence in drafted for entry in sequence.trace.iterations) > 0
     assert all(

@@ -29,7 +29,7 @@ def test_invariant_15_exact_block_decides_what_no_cache_decides(policy, depth, t
             psd_lib.generate(model, prompts, cache=cache, **options)
             for cache in ("none", "exact_block")
         )
-        for one, other in zip(plain, cached):
+        for one, other in zip(plain, cached, strict=True):
             assert (one.tokens, one.nfe, one.rows, one.stopped) == (
                 other.tokens,
                 other.nfe,
@@ -59,7 +59,7 @@ def test_invariant_15_holds_for_every_family_that_exact_block_fits(family, depth
         psd_lib.generate(model, prompts, cache=cache, **options)
         for cache in ("none", "exact_block")
     )
-    for one, other in zip(plain, cached):
+    for one, other in zip(plain, cached, strict=True):
         assert (one.tokens, one.nfe, one.rows, one.stopped) == (
             other.tokens,
             other.nfe,
@@ -97,8 +97,8 @@ def test_exact_block_scores_equal_those_without_a_cache():
         psd_lib.generate(model, prompts, cache=cache, **options)
         for cache in ("none", "exact_block")
     )
-    for one, other in zip(plain.trace, cached.trace):
-        for a, b in zip(one.scores, other.scores):
+    for one, other in zip(plain.trace, cached.trace, strict=True):
+        for a, b in zip(one.scores, other.scores, strict=True):
             assert a["token"].tolist() == b["token"].tolist()
             torch.testing.assert_close(
                 torch.tensor(a["confidence"]), torch.tensor(b["confidence"]), atol=1e-4, rtol=1e-3
@@ -118,8 +118,8 @@ def test_invariant_17_the_store_changes_by_finished_blocks_only(monkeypatch):
         keep(session, start)
         column = torch.arange(session.canvas.ids.shape[1])
         finished = (column >= old[:, None]) & (column < start[:, None])
-        for layer, kept in zip(before, session.store):
-            for one, other in zip(layer, kept):
+        for layer, kept in zip(before, session.store, strict=True):
+            for one, other in zip(layer, kept, strict=True):
                 differs = (one != other).any(-1).any(1)
                 assert not (differs & ~finished).any()
                 changed.append(bool(differs.any()))
@@ -132,10 +132,7 @@ def test_invariant_17_the_store_changes_by_finished_blocks_only(monkeypatch):
 def test_exact_block_is_refused_where_it_would_not_be_exact():
     with pytest.raises(
         UserError,
-        match=(
-            "cache 'exact_block' does not fit this model: its attention is bidirectional.*use"
-            " 'none'"
-        ),
+        match=r"'exact_block' does not fit this model: its attention is bidirectional.*use 'none'",
     ):
         psd_lib.generate(tiny_model(0, sees_future=True), [[3]], gen_length=8, cache="exact_block")
 

@@ -37,7 +37,7 @@ def test_invariant_1_2_9_and_10_every_policy_is_replayed_exactly(model, policy, 
         run(model, prompts, config(policy, depth=depth, temperature=temperature, seed=3))
         for depth in (0, 3)
     )
-    for index, (prompt, one, other) in enumerate(zip(prompts, bare, drafted)):
+    for index, (prompt, one, other) in enumerate(zip(prompts, bare, drafted, strict=True)):
         states = reference_states(
             model, prompt, config(policy, temperature=temperature, seed=3), index
         )
@@ -53,7 +53,7 @@ def test_invariant_13_no_call_gives_more_than_a_policy_step_and_the_drafts(model
     depth, prompts = 3, make_prompts(41, 4)
     bare = run(model, prompts, config(policy, depth=0))
     largest = max(entry["committed"] for sequence in bare for entry in sequence.trace.iterations)
-    for one, other in zip(bare, run(model, prompts, config(policy, depth=depth))):
+    for one, other in zip(bare, run(model, prompts, config(policy, depth=depth)), strict=True):
         assert len(other.tokens) <= other.nfe * (largest + depth)
         # a call beyond the first takes one policy step and at most `depth` accepted ones
         assert other.nfe >= len(one.trace.iterations) / (depth + 1)
@@ -61,7 +61,7 @@ def test_invariant_13_no_call_gives_more_than_a_policy_step_and_the_drafts(model
 
 @pytest.mark.parametrize("policy", ["top_k", "confidence", "local_leap"])
 def test_invariant_14_deeper_chains_do_not_need_more_calls_on_average(model, policy):
-    prompts = make_prompts(42, 8)
+    prompts = make_prompts(42, 24)
     options = {"k": 1} if policy == "top_k" else {}
     calls = [
         sum(
@@ -69,9 +69,7 @@ def test_invariant_14_deeper_chains_do_not_need_more_calls_on_average(model, pol
         )
         for depth in (0, 1, 3, 7)
     ]
-    assert calls[0] > calls[1] and all(
-        later <= 1.02 * earlier for earlier, later in zip(calls, calls[1:])
-    )
+    assert calls[0] > calls[1] and calls == sorted(calls, reverse=True)
 
 
 @pytest.mark.parametrize("depth", [0, 3])
@@ -81,7 +79,7 @@ def test_invariant_20_storing_costs_no_call_in_either_arm(depth):
         run(model, prompts, config("confidence", depth=depth, cache=cache))
         for cache in ("none", "exact_block")
     )
-    for one, other in zip(plain, stored):
+    for one, other in zip(plain, stored, strict=True):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
         if depth == 0:
             assert other.nfe == len(
@@ -112,13 +110,18 @@ def test_no_decoder_proposes_the_mask_token_or_runs_on_behind_the_end(decoder):
         assert sequence.stopped == "eos" and generated.index(model.eos_id) == len(sequence.tokens)
 
 
+# Decoders whose paper leaves a rule open that we had to fill in; of all others every rule is
+# published.
+RECONSTRUCTED = {"psd", "ete", "fdm", "fdm_a", "lopa", "prophet", "sched", "spiffy"}
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_every_decoder_describes_itself_in_plain_data_and_says_what_it_is(decoder):
     config = DecodeConfig.make(decoder, **second_models(decoder))
     described = config.to_dict()
     assert described["decoder"] == decoder and plain(described)
-    assert config.label and config.fidelity in ("exact rule", "reconstructed")
-    assert (config.reconstructed) <= any("reconstructed" in note for note in config.notes)
+    assert config.label and config.reconstructed == (decoder in RECONSTRUCTED)
+    assert config.reconstructed <= any("reconstructed" in note for note in config.notes)
 
 
 def plain(value) -> bool:

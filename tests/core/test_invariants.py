@@ -1,9 +1,8 @@
-"""The exactness, budget and mechanics invariants of parallel speculative decoding, each test named
-after its number.
+"""Invariants of exactness, budget and mechanics; each test is named after the number it has in
+docs/invariants.md.
 
 They run on tiny random float32 models with block-causal and with fully bidirectional attention,
-against a reference that decodes one sequence, one state and one forward at a time. docs/invariants.md
-lists them all.
+against a reference that decodes one sequence, one state and one forward at a time.
 """
 
 import math
@@ -51,7 +50,9 @@ def test_invariant_1_and_9_replay_is_the_reference_trajectory_state_by_state(
         {"depth": 3, "tokens_per_level": "policy"},
     ):
         settings = config(policy, temperature=temperature, seed=5, **builder)
-        for index, (prompt, sequence) in enumerate(zip(prompts, run(model, prompts, settings))):
+        for index, (prompt, sequence) in enumerate(
+            zip(prompts, run(model, prompts, settings), strict=True)
+        ):
             assert traced_states(model, prompt, sequence) == reference_states(
                 model, prompt, settings, index
             )
@@ -60,7 +61,7 @@ def test_invariant_1_and_9_replay_is_the_reference_trajectory_state_by_state(
 @pytest.mark.parametrize("policy", PAPER_POLICIES)
 def test_invariant_2_depth_0_is_the_bare_policy_in_tokens_and_calls(model, policy):
     prompts = make_prompts(8)
-    for prompt, sequence in zip(prompts, run(model, prompts, config(policy, depth=0))):
+    for prompt, sequence in zip(prompts, run(model, prompts, config(policy, depth=0)), strict=True):
         states = reference_states(model, prompt, config(policy))
         assert traced_states(model, prompt, sequence) == states
         assert sequence.nfe == sequence.rows == len(states)
@@ -73,7 +74,7 @@ def test_invariant_4_subset_is_replay_for_one_token_a_step(model, depth):
         run(model, prompts, config("top_k", depth=depth, acceptor=rule))
         for rule in ("replay", "subset")
     )
-    for one, other in zip(replay, subset):
+    for one, other in zip(replay, subset, strict=True):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
 
 
@@ -85,7 +86,7 @@ def test_invariant_5_token_chain_is_replay_when_the_order_is_fixed(model, k):
         run(model, prompts, config("left_to_right", acceptor=rule, **options))
         for rule in ("replay", "token_chain")
     )
-    for one, other in zip(replay, chain):
+    for one, other in zip(replay, chain, strict=True):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
         assert (one.trace.step == other.trace.step).all()
     assert config("left_to_right", acceptor="token_chain", **options).exact
@@ -100,7 +101,7 @@ def test_invariant_5_token_agreement_is_not_replay_for_greedy(rule):
     replay, chain = (
         run(model, prompts, config("top_k", depth=3, acceptor=name)) for name in ("replay", rule)
     )
-    assert any(one.tokens != other.tokens for one, other in zip(replay, chain))
+    assert any(one.tokens != other.tokens for one, other in zip(replay, chain, strict=True))
     assert not config("top_k", depth=3, acceptor=rule).exact
 
 
@@ -109,7 +110,7 @@ def test_invariant_6_and_10_garbage_drafts_change_nothing_and_cost_no_calls(mode
     prompts = make_prompts(13)
     bare = run(model, prompts, config(policy, depth=0))
     garbage = run(model, prompts, with_drafter(config(policy), Garbage(depth=5)))
-    for one, other in zip(bare, garbage):
+    for one, other in zip(bare, garbage, strict=True):
         assert one.tokens == other.tokens and (one.trace.step == other.trace.step).all()
         assert other.nfe <= one.nfe
 
@@ -157,7 +158,7 @@ def test_invariant_8_order_and_duplicates_of_nodes_do_not_matter(model, rule):
         run(model, prompts, settings),
         run(model, prompts, with_drafter(settings, Shuffled(depth=4))),
     )
-    for one, other in zip(chain, shuffled):
+    for one, other in zip(chain, shuffled, strict=True):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
         assert (one.trace.step == other.trace.step).all()
 
@@ -167,7 +168,7 @@ def test_invariant_8_order_and_duplicates_of_nodes_do_not_matter(model, rule):
 def test_invariant_10_11_and_12_budget(model, policy, depth):
     prompts = make_prompts(16)
     bare = run(model, prompts, config(policy, depth=0))
-    for one, other in zip(bare, run(model, prompts, config(policy, depth=depth))):
+    for one, other in zip(bare, run(model, prompts, config(policy, depth=depth)), strict=True):
         assert other.nfe <= one.nfe
         assert len(other.trace.iterations) <= one.nfe
         assert all(entry["committed"] >= 1 + entry["accepted"] for entry in other.trace.iterations)
@@ -210,13 +211,15 @@ def test_invariant_12_nodes_extend_node_0_by_real_tokens_inside_the_window(model
 @pytest.mark.parametrize("depth", [0, 3])
 def test_invariant_16_inherited_scores_are_those_of_a_fresh_call(model, depth):
     prompts, settings = make_prompts(18, 3), config("confidence", depth=depth)
-    for prompt, sequence in zip(prompts, run(model, prompts, settings, record_scores=True)):
+    for prompt, sequence in zip(
+        prompts, run(model, prompts, settings, record_scores=True), strict=True
+    ):
         states = [prompt + [model.mask_id] * GEN, *traced_states(model, prompt, sequence)]
         origin = 0 if model.family.absolute_blocks else len(prompt)
         block_of = [(position - origin) // 8 for position in range(len(prompt) + GEN)]
         begin = len(prompt) // 8 * 8 if model.family.absolute_blocks else len(prompt)
         assert len(sequence.trace.scores) == len(sequence.trace.iterations)
-        for entry, iteration in zip(sequence.trace.scores, sequence.trace.iterations):
+        for entry, iteration in zip(sequence.trace.scores, sequence.trace.iterations, strict=True):
             steps = sequence.trace.step[sequence.trace.iteration == entry["iteration"]]
             fresh = scores_of(
                 model,
@@ -241,7 +244,7 @@ def test_invariant_18_drafts_stop_at_the_block_end_and_the_last_step_is_free(mod
         assert sequence.trace.iterations[-1]["rows"] < 8
     one_by_one = run(model, prompts, config("top_k", block_length=1, depth=7))
     for one, other in zip(
-        run(model, prompts, config("top_k", block_length=1, depth=0)), one_by_one
+        run(model, prompts, config("top_k", block_length=1, depth=0)), one_by_one, strict=True
     ):
         assert (one.tokens, one.nfe, one.rows) == (other.tokens, other.nfe, other.rows)
 
@@ -251,7 +254,7 @@ def test_invariant_19_stops_at_the_first_eos_with_nothing_open_before_it(depth):
     model, prompts = make_model(1, eos_bonus=8.0), make_prompts(20, 12)
     out = run(model, prompts, config("confidence", depth=depth))
     assert {sequence.stopped for sequence in out} >= {"eos"}
-    for prompt, sequence in zip(prompts, out):
+    for prompt, sequence in zip(prompts, out, strict=True):
         generated = sequence.trace.tokens.tolist()
         if sequence.stopped == "eos":
             first = generated.index(model.eos_id)
@@ -280,6 +283,7 @@ def test_invariant_15_batch_composition_does_not_change_outputs(model):
             psd_lib.generate(
                 model, prompts, config=config("confidence", temperature=0.5), batch_size=size
             ),
+            strict=True,
         ):
             assert (one.tokens, one.nfe, one.rows, one.query_tokens) == (
                 other.tokens,
@@ -301,7 +305,7 @@ def test_the_ledger_adds_up(model):
 
 
 def test_the_host_is_read_once_an_iteration(monkeypatch):
-    """Everything that decides on the host goes through one `.cpu()`; nothing else may synchronise."""
+    """Everything that decides on the host goes through one `.cpu()`; nothing else synchronises."""
     model, reads, calls = make_model(0), [], []
     original, forward = torch.Tensor.cpu, model.denoiser.logits
     monkeypatch.setattr(

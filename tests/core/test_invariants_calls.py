@@ -2,6 +2,8 @@
 that only stores.
 """
 
+import itertools
+
 import pytest
 import torch
 from support.configs import config, run, with_drafter
@@ -74,7 +76,7 @@ def test_invariant_15_batched_packed_and_single_calls_predict_the_same(future):
         assert torch.equal(together.argmax(-1), one_by_one.argmax(-1))
 
 
-def test_invariant_17_all_states_read_one_copy_of_the_stored_keys_and_drafts_that_fail_leave_it_alone(
+def test_invariant_17_all_states_read_one_copy_of_the_store_and_failed_drafts_leave_it_alone(
     monkeypatch,
 ):
     model, prompt, calls = make_model(2, eos_bonus=NEVER_ENDS), make_prompts(92, 1), []
@@ -94,13 +96,13 @@ def test_invariant_17_all_states_read_one_copy_of_the_stored_keys_and_drafts_tha
     assert (
         max(states for states, _ in calls) > 3
     )  # several guessed states in the one row that reads the store
-    for (_, before), (_, after) in zip(calls, calls[1:]):
-        for kept, now in zip(before, after):
+    for (_, before), (_, after) in itertools.pairwise(calls):
+        for kept, now in zip(before, after, strict=True):
             assert torch.equal(kept, now[:, :, : kept.shape[2]])  # bit for bit
 
 
 @pytest.mark.parametrize("cache", ["none", "exact_block"])
-def test_invariant_13_and_20_one_token_a_call_is_what_static_decoding_gives_and_no_arm_has_a_call_that_only_stores(
+def test_invariant_13_and_20_static_decoding_gives_one_token_a_call_and_no_call_only_stores(
     cache,
 ):
     """With a call of its own to store a block of B, static decoding would give B / (B + 1) tokens a

@@ -266,12 +266,14 @@ def after(policy, situation) -> str:
     if revoked is not None:
         state = torch.where(revoked & ~masked, M, state)
     ended = batch().canvas.ends(state[:, None], (state == M)[:, None])[:, 0]
-    return " ".join(written(*each) for each in zip(state.tolist(), rows, ended.tolist()))
+    return " ".join(
+        written(*each) for each in zip(state.tolist(), rows, ended.tolist(), strict=True)
+    )
 
 
 def written(state, before, ended):
     text = "".join(
         "_" if token == M else "." if old == "." else str(token)
-        for token, old in zip(state, before)
+        for token, old in zip(state, before, strict=True)
     )
     return text + "!" * ended

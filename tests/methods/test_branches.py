@@ -39,7 +39,10 @@ def test_lookahead_docstring_example():
     assert drafts.valid.tolist() == [[True, True, True], [True, True, False]]
 
 
-def rivals(plug, policy=TopK(1), state=NODE0, stale=STALE):
+GREEDY = TopK(1)
+
+
+def rivals(plug, policy=GREEDY, state=NODE0, stale=STALE):
     masked = state == M
     commit = policy.select(stale, masked) & masked
     node0 = torch.where(commit, stale.token, state)
@@ -80,7 +83,10 @@ def test_candidates_search_only_where_the_threshold_is_missed():
     ]
 
 
-def explored(taken, plug=Explore(2)):
+TWO = Explore(2)
+
+
+def explored(taken, plug=TWO):
     best = torch.tensor([[[0, 0], [1, 5], [2, 6], [3, 7]], [[0, 0], [0, 0], [4, 8], [0, 0]]])
     scores = replace(STALE, top_tokens=best, top_confidence=torch.zeros(best.shape))
     return plug.draft(step_of(NODE0, NODE0 == M, scores, Threshold(), torch.tensor(taken)))
@@ -194,7 +200,7 @@ def fdm(model, k):
         if len(states) == 1:
             return states[0]
         values = []
-        for i, rival in zip(best, states):
+        for i, rival in zip(best, states, strict=True):
             left = [] if ended(model, rival) else masks(rival)
             values.append(
                 math.log(scores.confidence[i])
@@ -261,7 +267,7 @@ def test_branching_decoders_are_what_one_branch_at_a_time_gives(name, spec):
     settings = replace(settings, drafter=builder, acceptor=acceptor)
     assert not settings.exact
     searched = 0
-    for prompt, sequence in zip(prompts, run(model, prompts, settings)):
+    for prompt, sequence in zip(prompts, run(model, prompts, settings), strict=True):
         assert sequence.tokens == [
             t for t in decode_one_by_one(model, prompt, 8, round_of(model)) if t != model.eos_id
         ]

@@ -41,7 +41,7 @@ def test_a_target_that_drafts_for_itself_guesses_every_state(temperature):
     model, prompts = make_model(0), [[5] * 8, [6] * 16]
     settings = config("top_k", gen_length=16, temperature=temperature)
     drafted = run(model, prompts, replace(settings, drafter=DraftModel(3, model)))
-    for one, other in zip(run(model, prompts, settings.bare), drafted):
+    for one, other in zip(run(model, prompts, settings.bare), drafted, strict=True):
         assert one.tokens == other.tokens
         assert all(entry["accepted"] == entry["drafted"] for entry in other.trace.iterations)
         assert other.nfe == 1 + 16 // 4

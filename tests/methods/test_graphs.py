@@ -126,7 +126,7 @@ def test_order_swap_drafts_both_orders_of_the_two_best():
 def test_mix_order_drafts():
     drafts = build(MixOrder(5))
     states = [[7, M, M, M], [7, M, 2, M], [7, M, 2, 3], [7, M, M, 3], [7, 1, 2, 3], [7, 1, 2, M]]
-    assert [state for state in drafts.tokens[0].tolist()] == states
+    assert list(drafts.tokens[0].tolist()) == states
 
 
 def test_a_chain_is_the_graph_of_nested_formulas():

@@ -134,7 +134,7 @@ def test_without_influence_both_are_the_policies_they_extend():
         run(model, prompts, DecodeConfig.make(name, gen_length=GEN, **options))
         for name, options in (("klass", {"divergence": 0.0}), ("greedy", {}))
     )
-    for one, other in [*zip(credit, plain), *zip(klass, greedy)]:
+    for one, other in [*zip(credit, plain, strict=True), *zip(klass, greedy, strict=False)]:
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
 
 

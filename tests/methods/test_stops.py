@@ -61,7 +61,7 @@ def test_a_rule_that_cannot_fire_is_the_policy_and_one_that_always_fires_fills_b
             (decoder, dict.fromkeys(names, 0.0)),
         )
     )
-    for one, other, filled in zip(greedy, never, always):
+    for one, other, filled in zip(greedy, never, always, strict=True):
         assert (one.tokens, one.nfe) == (other.tokens, other.nfe)
         assert filled.nfe == len({entry["block"] for entry in filled.trace.iterations}) < one.nfe
 
@@ -81,7 +81,7 @@ def test_drafts_replay_a_stop_rule_exactly(future):
         settings = {"gen_length": GEN, "temperature": temperature, **options}
         bare = run(model, prompts, DecodeConfig.make("psd", depth=0, **settings))
         for one, other in zip(
-            bare, run(model, prompts, DecodeConfig.make("psd", depth=3, **settings))
+            bare, run(model, prompts, DecodeConfig.make("psd", depth=3, **settings)), strict=True
         ):
             assert (
                 one.tokens == other.tokens
@@ -93,7 +93,7 @@ def test_drafts_replay_a_stop_rule_exactly(future):
             prompts,
             DecodeConfig.make("confidence", threshold=0.8, gen_length=GEN, temperature=temperature),
         )
-        stopped += [one.nfe < other.nfe for one, other in zip(bare, plain)]
+        stopped += [one.nfe < other.nfe for one, other in zip(bare, plain, strict=True)]
     assert any(stopped)
 
 
@@ -121,9 +121,6 @@ def test_bad_limits_and_names_are_refused():
         DecodeConfig.make("greedy", stop="prophet")
     with pytest.raises(
         UserError,
-        match=(
-            "policy 'wino' cannot be combined with a stop rule: it may take back what .*; use it"
-            " alone"
-        ),
+        match=r"'wino' cannot be combined with a stop rule: it may take back what .*; use it alone",
     ):
         DecodeConfig.make("prophet", policy="wino")

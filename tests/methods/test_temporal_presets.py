@@ -129,7 +129,7 @@ def test_invariant_1_9_and_10_every_exact_choice_of_plugs_gives_what_its_bare_po
         drafted = psd_lib.generate(
             make_model(5, future, 4.0), make_prompts(84, 2), config=replace(config, cache=plan)
         )
-        for one, other in zip(reference, drafted):
+        for one, other in zip(reference, drafted, strict=True):
             assert (one.tokens, one.stopped) == (
                 other.tokens,
                 other.stopped,
@@ -164,13 +164,11 @@ def test_invariant_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them
             ]
             assert all(
                 entry["committed"] <= step + depth
-                for step, entry in zip(own, sequence.trace.iterations)
+                for step, entry in zip(own, sequence.trace.iterations, strict=True)
             )
         tpf.append(out.tpf)
-    assert (
-        tpf[0] <= 1.02 * tpf[1] <= 1.02**2 * tpf[2]
-    )  # on average only: another jump starts the next drafts elsewhere
-    assert tpf[0] < tpf[2]
+    bare = psd_lib.generate(model, prompts, config=made.bare)
+    assert bare.tpf < tpf[0] < tpf[1] < tpf[2]
 
 
 def test_labels_say_the_method_and_what_was_chosen():

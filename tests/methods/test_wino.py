@@ -169,7 +169,9 @@ def test_it_takes_back_ends_and_leaves_a_consistent_trace(future, temperature):
         prompts,
         DecodeConfig.make("wino", threshold=0.2, keep=0.0, gen_length=GEN, temperature=temperature),
     )
-    assert any(one.nfe > other.nfe for one, other in zip(out, boldly))  # something was taken back
+    assert any(
+        one.nfe > other.nfe for one, other in zip(out, boldly, strict=True)
+    )  # something was taken back
     for sequence in out:
         trace = sequence.trace
         assert ((trace.step >= 0) == (trace.tokens >= 0)).all() and -1 not in sequence.tokens
@@ -188,10 +190,7 @@ def test_where_it_does_not_fit_is_said():
     model = make_model(0)
     with pytest.raises(
         UserError,
-        match=(
-            "policy 'wino' cannot be combined with cache 'exact_block': commits .*; use cache"
-            " 'none'"
-        ),
+        match=r"cannot be combined with cache 'exact_block': commits .*; use cache 'none'",
     ):
         psd_lib.generate(model, [[3]], "wino", cache="exact_block", gen_length=8)
     model.denoiser.denoiser.shift = True

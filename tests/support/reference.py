@@ -52,17 +52,18 @@ def reference_states(
     block_of = [(position - origin) // width for position in range(len(ids))]
     start = len(prompt) // width * width if absolute else len(prompt)
     states = []
+
+    def whole_block(value):
+        return torch.nn.functional.pad(value, (0, width - len(value)))[None]
+
     while start < len(ids):
         window = range(start, min(start + width, len(ids)))
         while any(ids[i] == model.mask_id for i in window):
             scores = scores_of(model, ids, start, width, block_of, config, index)
-            tail = width - len(
-                window
-            )  # policies see whole blocks; what lies behind the last position is decided
+            # policies see whole blocks; what lies behind the last position is decided
+            tail = width - len(window)
             masked = torch.tensor([[ids[i] == model.mask_id for i in window] + [False] * tail])
-            commit = config.policy.select(
-                scores.map(lambda value: torch.nn.functional.pad(value, (0, tail))[None]), masked
-            )[0]
+            commit = config.policy.select(scores.map(whole_block), masked)[0]
             ids = list(ids)
             for offset, i in enumerate(window):
                 if commit[offset]:
@@ -85,7 +86,7 @@ def traced_states(model, prompt: list[int], sequence) -> list[list[int]]:
         prompt
         + [
             int(token) if 0 <= at <= step else model.mask_id
-            for token, at in zip(trace.tokens, trace.step, strict=False)
+            for token, at in zip(trace.tokens, trace.step, strict=True)
         ]
         for step in range(int(trace.step.max()) + 1)
     ]
@@ -104,8 +105,8 @@ def decode_one_by_one(model, prompt, width, round_of):
     while begin < len(ids):
         window = range(begin, min(begin + width, len(ids)))
 
-        def scores_at(state, who=model):
-            canvas = ids[:begin] + state + ids[window[-1] + 1 :]
+        def scores_at(state, who=model, begin=begin, end=window[-1] + 1):
+            canvas = ids[:begin] + state + ids[end:]
             return scores_of(who, canvas, begin, width, block_of, settings, 0)
 
         while any(ids[i] == MASK for i in window):
