@@ -1,4 +1,4 @@
-"""The chain builder and the acceptors on literal states."""
+"""The chain and the acceptors on literal states."""
 
 import pytest
 import torch
@@ -18,10 +18,13 @@ from psd_lib.testing import step_of
 M = 1  # the mask token
 
 
-def build(builder, node0, stale, confidence, taken, policy=TopK(1)):
+GREEDY = TopK(1)
+
+
+def build(drafter, node0, stale, confidence, taken, policy=GREEDY):
     node0 = torch.tensor(node0)
     scores = Scores(torch.tensor(stale), torch.tensor(confidence))
-    return builder.draft(step_of(node0, node0 == M, scores, policy, torch.tensor(taken)))
+    return drafter.draft(step_of(node0, node0 == M, scores, policy, torch.tensor(taken)))
 
 
 def test_chain_docstring_example():
@@ -62,7 +65,7 @@ def test_chain_follows_the_policys_own_order():
     assert drafts.tokens[0, 1].tolist() == [9, 2, M, M]
 
 
-def test_a_complete_block_and_no_builder_have_node_0_alone():
+def test_a_complete_block_and_no_drafter_have_node_0_alone():
     drafts = build(Chain(3), [[7, 8]], [[7, 8]], [[0.5, 0.5]], [1])
     assert drafts.valid.tolist() == [[True, False, False]]  # a window of two has two levels at most
     assert build(NoDraft(), [[7, M]], [[7, 8]], [[0.5, 0.5]], [1]).tokens.tolist() == [[[7, M]]]

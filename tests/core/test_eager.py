@@ -73,7 +73,7 @@ def test_invariant_20_eager_drafts_change_nothing_but_the_calls(policy, cache):
             freedave(model, prompts, on, depth=depth, cache=cache, **POLICIES[policy])
             for on in (False, True)
         )
-        for one, other in zip(plain, eager):
+        for one, other in zip(plain, eager, strict=True):
             same(one, other)
             assert other.nfe <= one.nfe
             calls += torch.tensor([one.nfe, other.nfe])
@@ -92,7 +92,7 @@ def test_eager_states_are_the_references_also_at_temperature():
         temperature=0.7,
     )
     out = psd_lib.generate(model, prompts, config=config)
-    for index, (prompt, sequence) in enumerate(zip(prompts, out)):
+    for index, (prompt, sequence) in enumerate(zip(prompts, out, strict=True)):
         assert traced_states(model, prompt, sequence) == reference_states(
             model, prompt, config, index
         )
@@ -109,7 +109,7 @@ def test_every_family_without_sight_of_the_future_fits_with_either_cache(family)
     plain, cached = (
         freedave(model, prompts, True, cache=cache, **options) for cache in ("none", "exact_block")
     )
-    for one, other, stored in zip(bare, plain, cached):
+    for one, other, stored in zip(bare, plain, cached, strict=True):
         same(one, other)
         same(one, stored)
         assert (other.nfe, other.rows, other.trace.iterations) == (
@@ -169,7 +169,7 @@ def test_eos_inside_the_second_block_ends_the_accepted_path(cache):
         freedave(model, [[3, 4, 5, 6], [7, 8]], on, depth=7, gen_length=20, cache=cache)
         for on in (False, True)
     )
-    for one, other in zip(plain, eager):
+    for one, other in zip(plain, eager, strict=True):
         same(one, other)
         assert other.stopped == "eos" and len(other.tokens) in (6, 8)
         assert other.nfe < one.nfe
@@ -192,7 +192,7 @@ def test_recorded_scores_are_those_of_the_current_block_alone():
 
 
 def test_the_store_gets_every_block_that_a_walk_finished(monkeypatch):
-    """Two blocks at once as well: the stored K/V are those of a fresh pass over the decided tokens."""
+    """Two blocks at once as well: the stored K/V are those of a fresh pass over decided tokens."""
     crossed = []
     keep = PackedForward._keep
 
@@ -204,10 +204,10 @@ def test_the_store_gets_every_block_that_a_walk_finished(monkeypatch):
         positions, fresh, one = canvas.positions[:, :size], [], torch.zeros(1, dtype=torch.long)
         visible = visibility(positions, canvas.blocks[:, :size], sees_future=False)
         session.denoiser.logits(canvas.ids[:, :size], positions, visible, one, one, new=fresh)
-        for stored, made in zip(session.store, fresh):
+        for stored, made in zip(session.store, fresh, strict=True):
             for sequence, end in enumerate(start.tolist()):
                 first = int(canvas.pad[sequence])
-                for a, b in zip(stored, made):
+                for a, b in zip(stored, made, strict=True):
                     torch.testing.assert_close(a[sequence, :, first:end], b[sequence, :, first:end])
 
     monkeypatch.setattr(PackedForward, "_keep", spy)
@@ -338,7 +338,7 @@ REFUSED = {
         "cannot be combined with policy 'one_block', which follows one block at a time",
     ),
     "value": ({"eager": 1}, "eager must be True or False, got 1"),
-    "decoder": ({"decoder": "psd", "builder": "order_swap"}, "has no option 'eager'"),
+    "decoder": ({"decoder": "psd", "drafter": "order_swap"}, "has no option 'eager'"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Replay on the embedded models: every policy, builder and depth gives the policy's own output,
+"""Replay on the embedded models: every policy, drafter and depth gives the policy's own output,
 token for token.
 
 In double precision, where the shape of a call cannot turn a near tie: what is tested is the
@@ -36,13 +36,13 @@ def slow(model) -> int:
     return max(32, 2 * model.block_length)
 
 
-def builders(model) -> list[dict]:
-    """The builders whose drafts are no chain."""
+def drafters(model) -> list[dict]:
+    """The drafters whose drafts are no chain."""
     swaps = replace(SWAPS, block_length=model.block_length)
     return [
-        {"builder": "order_swap", "depth": 7},
-        {"builder": "mix_order", "depth": 7},
-        {"builder": "calibrated", "graph": swaps, "depth": 5},
+        {"drafter": "order_swap", "depth": 7},
+        {"drafter": "mix_order", "depth": 7},
+        {"drafter": "calibrated", "graph": swaps, "depth": 5},
     ]
 
 
@@ -100,7 +100,7 @@ def test_replay_is_exact_on_a_few_prompts(model, policy):
 
 
 def test_replay_is_exact_with_noise_and_with_drafts_that_are_no_chain(model):
-    assert check(model, 1, "confidence", builders(model)[:1], temperature=0.7) == 3
+    assert check(model, 1, "confidence", drafters(model)[:1], temperature=0.7) == 3
 
 
 @pytest.mark.slow
@@ -120,10 +120,10 @@ def test_replay_is_exact_at_temperature_on_21_prompts(model, policy):
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
-def test_replay_is_exact_with_every_builder_on_21_prompts(model, policy, temperature):
+def test_replay_is_exact_with_every_drafter_on_21_prompts(model, policy, temperature):
     assert check(
-        model, 7, policy, builders(model), temperature=temperature, gen_length=slow(model)
-    ) == 21 * len(builders(model))
+        model, 7, policy, drafters(model), temperature=temperature, gen_length=slow(model)
+    ) == 21 * len(drafters(model))
 
 
 def test_the_exact_cache_decides_what_no_cache_decides():

@@ -131,10 +131,10 @@ def test_invariant_22_pruning_keeps_a_subset_of_the_nodes(keep):
     stale = Scores(
         torch.randint(2, 30, (20, 8), generator=generator), torch.rand(20, 8, generator=generator)
     )
-    builders = [Calibrated(graph, 11, kept) for kept in (None, keep)]
+    drafters = [Calibrated(graph, 11, kept) for kept in (None, keep)]
     full, pruned = (
-        builder.draft(step_of(node0, masked, stale, TopK(1), masked.sum(-1)))
-        for builder in builders
+        drafter.draft(step_of(node0, masked, stale, TopK(1), masked.sum(-1)))
+        for drafter in drafters
     )
     assert (
         torch.equal(full.tokens, pruned.tokens)

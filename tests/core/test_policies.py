@@ -216,7 +216,7 @@ REGISTERED = [pytest.param(cls(), id=name) for name, cls in POLICIES.items()]
 )
 def test_every_policy_at_the_edges(policy, confidence, masked):
     [chosen] = commits(policy, [confidence], [masked])
-    assert [a <= b for a, b in zip(chosen, masked)] == [True] * 4
+    assert [a <= b for a, b in zip(chosen, masked, strict=True)] == [True] * 4
     assert sum(chosen) >= min(1, sum(masked))
     if sum(masked) == 1:
         assert chosen == masked
@@ -268,7 +268,7 @@ windows = st.integers(1, 12).flatmap(
 def test_invariant_21_never_empty_and_only_masked_positions(policy, window):
     confidence, masked = window
     [chosen] = commits(policy, [confidence], [masked])
-    assert all(mask for commit, mask in zip(chosen, masked) if commit)
+    assert all(mask for commit, mask in zip(chosen, masked, strict=True) if commit)
     assert any(chosen) == any(masked)
 
 
@@ -314,7 +314,7 @@ def test_factor_and_entropy_bound_commit_a_prefix_of_their_ranking(window):
 def test_a_lower_threshold_commits_no_less(window, low, high):
     low, high = sorted((low, high))
     [few], [many] = (commits(Threshold(t), [window[0]], [window[1]]) for t in (high, low))
-    assert all(b >= a for a, b in zip(few, many))
+    assert all(b >= a for a, b in zip(few, many, strict=True))
 
 
 @pytest.mark.parametrize(

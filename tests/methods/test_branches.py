@@ -1,4 +1,4 @@
-"""Branching decoders (LoPA, FDM, ETE): builders and acceptors on literal tensors, and against one
+"""Branching decoders (LoPA, FDM, ETE): drafters and acceptors on literal tensors, and against one
 branch at a time.
 """
 
@@ -260,11 +260,11 @@ CASES = {
 )
 @pytest.mark.parametrize("name", CASES)
 def test_branching_decoders_are_what_one_branch_at_a_time_gives(name, spec):
-    policy, builder, acceptor, round_of = CASES[name]
+    policy, drafter, acceptor, round_of = CASES[name]
     model, prompts = make_model(*spec), make_prompts(41, 5)
     options = {"threshold": 0.6} if policy == "confidence" else {"k": 1}
     settings = DecodeConfig.make("psd", policy=policy, gen_length=GEN, **options)
-    settings = replace(settings, drafter=builder, acceptor=acceptor)
+    settings = replace(settings, drafter=drafter, acceptor=acceptor)
     assert not settings.exact
     searched = 0
     for prompt, sequence in zip(prompts, run(model, prompts, settings), strict=True):

@@ -112,8 +112,8 @@ STALE = Scores(
 )
 
 
-def build(builder):
-    return builder.draft(step_of(NODE0, NODE0 == M, STALE, TopK(1), torch.tensor([1, 1])))
+def build(drafter):
+    return drafter.draft(step_of(NODE0, NODE0 == M, STALE, TopK(1), torch.tensor([1, 1])))
 
 
 def test_order_swap_drafts_both_orders_of_the_two_best():
@@ -154,6 +154,6 @@ def test_a_chain_is_the_graph_of_nested_formulas():
     ],
     ids=["depth", "span", "full", "width"],
 )
-def test_impossible_builders_are_refused(make, words):
+def test_impossible_drafters_are_refused(make, words):
     with pytest.raises(UserError, match=words):
         make()

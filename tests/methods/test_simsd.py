@@ -153,7 +153,10 @@ def simsd(draft):
     return round_of
 
 
-def settings(draft, acceptor=TokenChain(), **options):
+GREEDY_MATCH = TokenChain()
+
+
+def settings(draft, acceptor=GREEDY_MATCH, **options):
     made = DecodeConfig.make("psd", policy="left_to_right", k=1, gen_length=29, **options)
     return replace(made, drafter=Packed(draft=draft), acceptor=acceptor)
 
@@ -164,7 +167,7 @@ def test_greedy_match_is_simsd_one_question_at_a_time(bonus):
     shallow(target, 1)
     prompts = make_prompts(71, 4)
     accepted = 0
-    for prompt, sequence in zip(prompts, run(target, prompts, settings(draft))):
+    for prompt, sequence in zip(prompts, run(target, prompts, settings(draft)), strict=True):
         assert sequence.tokens == [
             token
             for token in decode_one_by_one(target, prompt, 8, simsd(draft))

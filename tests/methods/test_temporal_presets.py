@@ -77,28 +77,28 @@ def exact_choices() -> list:
     found = {}
     for decoder, preset in DECODERS.items():
         policies = PURE_POLICIES if "policy" in preset.exchange else [preset.policy.name]
-        builders = DRAFTERS if "drafter" in preset.exchange else [preset.drafter.name]
+        drafters = DRAFTERS if "drafter" in preset.exchange else [preset.drafter.name]
         acceptors = (
             ACCEPTORS if "acceptor" in preset.exchange else [parts_of(preset)["acceptor"].name]
         )
-        for policy, builder, acceptor in (
-            (p, b, a) for b in builders for p in policies for a in acceptors
+        for policy, drafter, acceptor in (
+            (p, b, a) for b in drafters for p in policies for a in acceptors
         ):
-            # rival branches are poor drafts; two policies are enough for them, in test_builders
-            if builder in EXACT_DRAFTERS and not issubclass(DRAFTERS[builder], Branches):
+            # rival branches are poor drafts; two policies are enough for them, in test_drafters
+            if drafter in EXACT_DRAFTERS and not issubclass(DRAFTERS[drafter], Branches):
                 if acceptor == "rejection":  # refused without its own drafter
                     continue
                 rule = POLICIES[policy](**POLICY_OPTIONS.get(policy, {}))
                 config = DecodeConfig(
                     decoder,
                     rule,
-                    make_drafter(builder),
+                    make_drafter(drafter),
                     ACCEPTORS[acceptor](),
                     gen_length=21,
                     seed=4,
                 )
                 if config.drafts and config.exact and preset.stop is None:
-                    found.setdefault(f"{policy}-{builder}-{acceptor}", config)
+                    found.setdefault(f"{policy}-{drafter}-{acceptor}", config)
     # each with and without noise, once with block-causal and once with bidirectional attention
     return [
         pytest.param(
@@ -149,13 +149,13 @@ def test_invariant_1_9_and_10_every_exact_choice_of_plugs_gives_what_its_bare_po
         )
 
 
-@pytest.mark.parametrize("builder", ["chain", "order_swap"])
+@pytest.mark.parametrize("drafter", ["chain", "order_swap"])
 def test_invariant_13_and_14_drafts_add_at_most_d_tokens_a_call_and_more_of_them_do_not_hurt(
-    builder,
+    drafter,
 ):
     model, prompts, tpf = make_model(3, True), make_prompts(83, 4), []
     for depth in (1, 3, 7):
-        made = DecodeConfig.make("psd", threshold=0.9, drafter=builder, depth=depth, gen_length=GEN)
+        made = DecodeConfig.make("psd", threshold=0.9, drafter=drafter, depth=depth, gen_length=GEN)
         out = psd_lib.generate(model, prompts, config=made)
         for sequence in out:
             own = [
@@ -197,13 +197,13 @@ def test_labels_say_the_method_and_what_was_chosen():
     assert [config.label for config in labels.values()] == list(labels)
 
 
-@pytest.mark.parametrize("builder", ["chain", "order_swap", "mix_order", "calibrated"])
+@pytest.mark.parametrize("drafter", ["chain", "order_swap", "mix_order", "calibrated"])
 @pytest.mark.parametrize("acceptor", ["replay", "token_chain"])
-def test_psd_takes_every_draft_graph_and_is_exact_under_replay_only(builder, acceptor):
+def test_psd_takes_every_draft_graph_and_is_exact_under_replay_only(drafter, acceptor):
     model, prompts = make_model(1), make_prompts(82, 3)
-    graph = {"graph": CalibratedGraph(chain(5), 8, "five", "")} if builder == "calibrated" else {}
+    graph = {"graph": CalibratedGraph(chain(5), 8, "five", "")} if drafter == "calibrated" else {}
     made = DecodeConfig.make(
-        "psd", threshold=0.9, drafter=builder, acceptor=acceptor, depth=5, gen_length=GEN, **graph
+        "psd", threshold=0.9, drafter=drafter, acceptor=acceptor, depth=5, gen_length=GEN, **graph
     )
     assert made.exact == (acceptor == "replay")
     bare, drafted = (
@@ -224,15 +224,15 @@ def test_reconstructed_decoders_say_so_wherever_they_are_described(decoder):
 
 REFUSED = [
     (
-        {"decoder": "psd", "builder": "tree"},
-        "unknown builder 'tree'; choose one of: none, chain, order_swap",
+        {"decoder": "psd", "drafter": "tree"},
+        r"unknown drafter 'tree'; choose one of: none, chain, .*order_swap",
     ),
     (
-        {"decoder": "psd", "builder": "order_swap", "tokens_per_level": 2},
+        {"decoder": "psd", "drafter": "order_swap", "tokens_per_level": 2},
         "has no option 'tokens_per_level'; it accepts: threshold, depth, span",
     ),
-    ({"decoder": "psd", "builder": "calibrated"}, "calibrated drafts need a graph, graph=NAME"),
-    ({"decoder": "psd", "builder": "draft_model"}, "needs a draft model: pass draft=NAME"),
+    ({"decoder": "psd", "drafter": "calibrated"}, "calibrated drafts need a graph, graph=NAME"),
+    ({"decoder": "psd", "drafter": "draft_model"}, "needs a draft model: pass draft=NAME"),
     ({"decoder": "simsd"}, "needs a draft model: pass draft=NAME"),
     (
         {"decoder": "psd", "policy": "klass"},
@@ -245,7 +245,7 @@ REFUSED = [
     (
         {
             "decoder": "psd",
-            "builder": "calibrated",
+            "drafter": "calibrated",
             "graph": CalibratedGraph(chain(7), 32, "wide", ""),
         },
         (
@@ -256,13 +256,13 @@ REFUSED = [
     (
         {
             "decoder": "psd",
-            "builder": "calibrated",
+            "drafter": "calibrated",
             "graph": CalibratedGraph(chain(2), 8, "small", ""),
         },
         "'small' has 2 nodes, depth 7 asks for more",
     ),
     (
-        {"decoder": "psd", "builder": "draft_model", "draft": tiny_model(1, words=29)},
+        {"decoder": "psd", "drafter": "draft_model", "draft": tiny_model(1, words=29)},
         (
             "draft 'tiny-1' and 'tiny-0' have different tokenizers.*; use a draft that was trained"
             " with the tokenizer of 'tiny-0'"
@@ -274,11 +274,11 @@ REFUSED = [
     ),
     (
         {"decoder": "psd", "acceptor": "rejection", "temperature": 0.5},
-        "acceptor 'rejection' needs builder 'packed' and temperature > 0",
+        "acceptor 'rejection' needs drafter 'packed' and temperature > 0",
     ),
     (
-        {"decoder": "freedave", "builder": "order_swap"},
-        "decoder 'freedave' has no option 'builder'",
+        {"decoder": "freedave", "drafter": "order_swap"},
+        "decoder 'freedave' has no option 'drafter'",
     ),
     (
         {"decoder": "lopa", "depth": 3},
@@ -300,7 +300,7 @@ def test_plugs_that_do_not_fit_are_refused_with_what_would(options, words):
         psd_lib.generate(make_model(0), ["w3"], gen_length=8, **options)
 
 
-def test_a_builder_object_is_taken_as_it_is():
+def test_a_drafter_object_is_taken_as_it_is():
     graph = CalibratedGraph(chain(3), 8, "three", "")
     by_name = DecodeConfig.make("psd", drafter="calibrated", graph=graph, depth=2)
     assert DecodeConfig.make("psd", drafter=Calibrated(graph, 2)) == by_name

@@ -33,7 +33,7 @@ def scores_of(
     noise = None
     if config.temperature:
         noise = position_gumbel(torch.tensor(index + (config.seed << 20)), column, logits.shape[-1])
-    detail = getattr(config.policy, "needs_detail", False)
+    detail = config.policy.needs.detail
     return score(
         ban(logits, model.mask_id, model.denoiser.vocab_size), noise, config.temperature, detail
     )

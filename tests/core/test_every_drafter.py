@@ -1,7 +1,7 @@
-"""Every draft builder of the registry under replay: the policy's own trajectory state by state, in
+"""Every draft drafter of the registry under replay: the policy's own trajectory state by state, in
 no more calls.
 
-A builder is tested by being listed in `DRAFTERS`; one that cannot be made without arguments gets
+A drafter is tested by being listed in `DRAFTERS`; one that cannot be made without arguments gets
 them in `support.drafters`.
 """
 
@@ -28,7 +28,7 @@ def model(request):
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 @pytest.mark.parametrize("policy", ["top_k", "confidence"])
 @pytest.mark.parametrize("name", EXACT_DRAFTERS)
-def test_invariant_1_9_and_10_every_builder_keeps_the_reference_trajectory(
+def test_invariant_1_9_and_10_every_drafter_keeps_the_reference_trajectory(
     model, name, policy, temperature
 ):
     prompts, settings = make_prompts(31, 4), config(policy, temperature=temperature, seed=5)
@@ -43,29 +43,29 @@ def test_invariant_1_9_and_10_every_builder_keeps_the_reference_trajectory(
 
 
 @pytest.mark.parametrize("name", [name for name in EXACT_DRAFTERS if name != "none"])
-def test_invariant_10_and_12_every_builder_keeps_to_its_budget(model, name):
+def test_invariant_10_and_12_every_drafter_keeps_to_its_budget(model, name):
     prompts, settings = make_prompts(32, 4), config("top_k")
-    builder = make_drafter(name)
+    drafter = make_drafter(name)
     bare = run(model, prompts, settings.bare)
-    drafted = run(model, prompts, replace(settings, drafter=builder))
+    drafted = run(model, prompts, replace(settings, drafter=drafter))
     assert all(
         one.nfe >= other.nfe and one.tokens == other.tokens
         for one, other in zip(bare, drafted, strict=True)
     )
     assert sum(entry["drafted"] for sequence in drafted for entry in sequence.trace.iterations) > 0
     assert all(
-        entry["rows"] <= builder.depth + 1
+        entry["rows"] <= drafter.depth + 1
         for sequence in drafted
         for entry in sequence.trace.iterations
     )
     assert all(
-        entry["drafted"] <= builder.depth
+        entry["drafted"] <= drafter.depth
         for sequence in drafted
         for entry in sequence.trace.iterations
     )
 
 
-def test_only_a_builder_that_calls_the_model_its_own_way_is_not_exact():
+def test_only_a_drafter_that_calls_the_model_its_own_way_is_not_exact():
     approximate = [name for name in DRAFTERS if name not in EXACT_DRAFTERS]
     assert approximate == ["packed"]
     assert not replace(config("top_k"), drafter=DRAFTERS["packed"]()).exact
@@ -77,9 +77,9 @@ def test_orders_that_swap_are_what_a_chain_under_replay_misses():
     """
     calls = {}
     for name in ("chain", "order_swap"):
-        builder = DRAFTERS[name](depth=7)
+        drafter = DRAFTERS[name](depth=7)
         found = [
-            run(make_model(*spec), make_prompts(33, 8), replace(config("top_k"), drafter=builder))
+            run(make_model(*spec), make_prompts(33, 8), replace(config("top_k"), drafter=drafter))
             for spec in MODELS.values()
         ]
         calls[name] = sum(sequence.nfe for out in found for sequence in out)
