@@ -1,5 +1,4 @@
-"""Decides what recorded scores say: is confidence calibrated, and does the ranking of positions
-stay stable?
+"""Recorded scores: is confidence calibrated, and does the ranking of positions stay stable?
 
 Works on traces recorded with `record_scores=True` (`Trace.scores`): what the decoder knew at the
 start of each iteration about the positions of the current block that were still masked.

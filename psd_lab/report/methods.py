@@ -1,69 +1,52 @@
-"""Decides how decoders are told apart: by the plugs that make them up, as every one of them runs in
-the same loop.
-"""
+"""How decoders differ: by the strategies that make them up, as all of them run in the same loop."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from psd_lab.report import rows as rows_of
-from psd_lab.report import tables
+from psd_lab.report import catalog
+from psd_lab.report.identity import Decoder
+from psd_lab.report.results import Results
 from psd_lab.report.table import Table
-from psd_lib import DECODERS
+from psd_lab.report.tables.wording import RULES, rule
+
+CAPTION = (
+    "{title} One loop runs them all: the policy picks what a step commits, a drafter guesses later"
+    " states, the acceptor says how far to walk over them, a stop rule may end a block early."
+    " {rules}."
+)
 
 
-def table(frame: pd.DataFrame, id: str, title: str) -> Table:
+def table(results: Results, id: str, title: str) -> Table:
     """One line per method of the rows: policy, drafts, acceptance and stop rule, what it
     guarantees, on which models it ran.
     """
-    every = rows_of.models(frame)
     records = []
-    for family, part in frame.groupby("family", sort=False):
-        one, ran = part.loc[part.depth.idxmax()], rows_of.models(part)
+    for family, rows in results.frame.groupby("family", sort=False):
+        one, models = rows.loc[rows.depth.idxmax()], list(rows.model.unique())
         records.append(
             {
-                "method": family,
+                "method": str(family),
                 "decoder": one.decoder,
-                **_plugs(one["decode"]),
-                "rule": tables.rule(one),
-                "second model": _second(one["decode"]),
-                "settings": ", ".join(dict.fromkeys(point for point in part.point if point)) or "-",
-                "models": "all" if ran == every else ", ".join(ran),
-                "source": _source(one["decoder"]),
+                **_strategies(one.setting),
+                "rule": rule(one),
+                "second model": ", ".join(one.setting.models) or "-",
+                "settings": ", ".join(dict.fromkeys(p for p in rows.point if p)) or "-",
+                "models": "all" if models == results.models else ", ".join(models),
+                "source": catalog.method(one.decoder).source,
             }
         )
     data = pd.DataFrame(records)
-    caption = (
-        f"{title} One loop runs them all: the policy picks what a step commits, a builder guesses"
-        " later states, the acceptor says how far to walk over them, a stop rule may end a block"
-        f" early. {tables.RULES}."
-    )
-    return Table(id, caption, data, data, notes=rows_of.notes(frame))
+    caption = CAPTION.format(title=title, rules=RULES)
+    return Table(id, caption, data, data, notes=results.notes)
 
 
-def _plugs(decode: dict) -> dict[str, str]:
-    """The name of each plug; without drafts there is nothing to accept."""
-    named = {
-        kind: (decode.get(kind) or {}).get("name", "")
-        for kind in ("policy", "builder", "acceptor", "stop")
-    }
-    if named["builder"] == "none":
-        named["builder"] = named["acceptor"] = ""
+def _strategies(decoder: Decoder) -> dict[str, str]:
+    """The name of each strategy; without drafts there is nothing to accept."""
+    drafts = decoder.drafter.name != "none"
     return {
-        {"builder": "drafts", "stop": "stop rule"}.get(kind, kind): name or "-"
-        for kind, name in named.items()
+        "policy": decoder.policy.name,
+        "drafts": decoder.drafter.name if drafts else "-",
+        "acceptor": decoder.acceptor.name if drafts else "-",
+        "stop rule": decoder.stop.name if decoder.stop else "-",
     }
-
-
-def _second(decode: dict) -> str:
-    found = [
-        str(decode[kind][role])
-        for kind in ("policy", "builder")
-        for role in ("judge", "draft")
-        if decode[kind].get(role)
-    ]
-    return ", ".join(found) or "-"
-
-
-def _source(decoder: str) -> str:
-    return DECODERS[decoder].source if decoder in DECODERS else "registered by the user"

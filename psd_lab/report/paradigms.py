@@ -1,5 +1,5 @@
-"""Decides how kinds of models are compared: what drafting and parallel decoding are worth on each,
-all tasks together.
+"""Kinds of models compared: what drafting and parallel decoding are worth on each, all tasks
+together.
 
 The models differ in what a position sees (everything, or its own block and what is before it), in
 where its prediction is read, and in what they were trained from; their cards say it. Here is what
@@ -12,13 +12,32 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from psd_lab.report import rows as rows_of
-from psd_lab.report import stats, steps
+from psd_lab.report import naming, stats, steps
+from psd_lab.report.identity import GREEDY, Family
+from psd_lab.report.results import Results
+from psd_lab.report.selector import family, select
 from psd_lab.report.stats import Estimate
 from psd_lab.report.table import Table
 
 NEAR = 0.01  # accuracy lost to greedy that counts as none, as in the papers' "within 1 point"
 DEPTH = 3
+CHAIN = family(decoder="spiffy")
+DRAFTED = (
+    select(decoder="spiffy", depth=DEPTH),
+    select(decoder="psd", policy="confidence", threshold=0.9, depth=DEPTH),
+    select(decoder="psd", policy="local_leap", threshold=0.9, depth=DEPTH),
+)
+ALONE = (
+    select(decoder="confidence", threshold=0.9),
+    select(decoder="local_leap", threshold=0.9),
+)
+CAPTION = (
+    "{title} All tasks together. Accuracy differences are paired with greedy on the same answers."
+    " Brackets: 95 % intervals (Wilson for accuracy, Bonett-Price for differences, bootstrap over"
+    " answers for ratios); n differs by line and stands in the data."
+)
+
+Answer = tuple[str, str, Estimate]  # question, answer as text, estimate
 
 
 def kinds(models: Iterable, id: str, title: str) -> Table:
@@ -56,25 +75,21 @@ def kinds(models: Iterable, id: str, title: str) -> Table:
     return Table(id, title, data, shown)
 
 
-def tradeoff(frame: pd.DataFrame) -> pd.DataFrame:
+def tradeoff(results: Results) -> pd.DataFrame:
     """Per model and decoder, over all tasks: TPF, and the paired accuracy difference to greedy on
     the same answers.
 
     Returns:
         columns model, decoder, family, point, depth, exact, n, tpf, tpf_low, tpf_high, difference,
-        difference_low, difference_high (of 1); models without greedy are left out.
+        difference_low, difference_high (of 1), setting; models without greedy are left out.
     """
     records = []
-    for model, part in rows_of.by_model(frame):
-        for setting in part.setting.unique():
-            ours, base = rows_of.parts(part)[setting], rows_of.greedy(part, setting)
+    for model, part in results.by_model.items():
+        for decoder, ours in part.parts.items():
+            base = part.greedy(decoder)
             if base is None:
                 continue
-            both = rows_of.common(ours, base, scored=True)
-            lost = stats.accuracy_difference(
-                both.correct_ours.astype(float), both.correct_base.astype(float)
-            )
-            speed, one = stats.ratio(ours.tokens, ours.nfe), ours.iloc[0]
+            lost, one = part.pair(decoder, base).accuracy_difference, ours.iloc[0]
             records.append(
                 {
                     "model": model,
@@ -84,26 +99,24 @@ def tradeoff(frame: pd.DataFrame) -> pd.DataFrame:
                     "depth": int(one.depth),
                     "exact": bool(one.exact),
                     "n": lost.n,
-                    "tpf": speed.value,
-                    "tpf_low": speed.low,
-                    "tpf_high": speed.high,
-                    "difference": lost.value,
-                    "difference_low": lost.low,
-                    "difference_high": lost.high,
+                    **stats.ratio(ours.tokens, ours.nfe).columns("tpf"),
+                    **lost.columns("difference"),
+                    "setting": decoder,
                 }
             )
     return pd.DataFrame(records)
 
 
-def survival(frame: pd.DataFrame) -> pd.DataFrame:
+def survival(results: Results) -> pd.DataFrame:
     """Acceptance by depth of the deepest greedy chain, per model over all tasks (columns of
     `steps.acceptance`).
     """
-    chain = frame[frame.family == "Spiffy chain"]
-    return steps.acceptance(chain[chain.depth == chain.depth.max()].assign(task="all tasks"))
+    chain = results.frame[results.frame.family == CHAIN]
+    deepest = chain[chain.depth == chain.depth.max()]
+    return steps.acceptance(Results(deepest.assign(task="all tasks")))
 
 
-def table(frame: pd.DataFrame, id: str, title: str) -> Table:
+def table(results: Results, id: str, title: str) -> Table:
     """One line per question, one column per model."""
     data = pd.DataFrame(
         [
@@ -116,7 +129,7 @@ def table(frame: pd.DataFrame, id: str, title: str) -> Table:
                 "high": e.high,
                 "n": e.n,
             }
-            for model, part in rows_of.by_model(frame)
+            for model, part in results.by_model.items()
             for question, text, e in _answers(part)
         ]
     )
@@ -126,12 +139,7 @@ def table(frame: pd.DataFrame, id: str, title: str) -> Table:
         .rename_axis(columns=None)
         .reset_index()
     )
-    caption = (
-        f"{title} All tasks together. Accuracy differences are paired with greedy on the same"
-        " answers. Brackets: 95 % intervals (Wilson for accuracy, Bonett-Price for differences,"
-        " bootstrap over answers for ratios); n differs by line and stands in the data."
-    )
-    return Table(id, caption, data, shown)
+    return Table(id, CAPTION.format(title=title), data, shown)
 
 
 def fastest(data: pd.DataFrame) -> pd.Series | None:
@@ -148,64 +156,50 @@ def _sight(sees_future: bool, block_length: int) -> str:
     return "what lies before it" if block_length == 1 else "its own block and what lies before it"
 
 
-def _answers(part: pd.DataFrame) -> Iterator[tuple[str, str, Estimate]]:
-    """(question, answer as text, estimate) for one model; what was not run is left out."""
-    greedy = part[part.greedy & part.correct.notna()]
+def _answers(part: Results) -> Iterator[Answer]:
+    """What is answered for one model; what was not run is left out."""
+    greedy = part.frame[part.frame.greedy & part.frame.correct.notna()]
     if greedy.empty:
         return
     right = stats.wilson(int(greedy.correct.sum()), len(greedy))
     speed = stats.ratio(greedy.tokens, greedy.nfe)
     yield "greedy: accuracy, %", right.format(100), right
     yield "greedy: TPF", speed.format(digits=2), speed
-    drafts = survival(part)
-    for row in drafts[drafts.depth.isin((1, DEPTH))].itertuples():
-        share = Estimate(row.survival, row.low, row.high, row.n)
-        yield (
-            (
-                f"greedy's next step{'s' if row.depth > 1 else ''} foreseen, {row.depth} deep, % of"
-                " calls"
-            ),
-            share.format(100),
-            share,
-        )
-    for family, name in (
-        ("Spiffy chain", "greedy"),
-        ("PSD (confidence)", "confidence"),
-        ("PSD (LocalLeap)", "LocalLeap"),
-    ):
-        setting = rows_of.find(part, family=family, depth=DEPTH)
-        base = None if setting is None else rows_of.own_policy(part, setting)
-        if base is not None:
-            both = rows_of.common(rows_of.parts(part)[setting], base)
-            gain = stats.ratio_of_ratios(
-                (both.tokens_ours, both.nfe_ours), (both.tokens_base, both.nfe_base)
-            )
-            yield (
-                f"drafts on {name}, d = {DEPTH}: TPF over {name} alone",
-                gain.format(digits=2),
-                gain,
-            )
+    yield from _on_drafts(part)
     data = tradeoff(part)
-    for row in data[
-        data.family.isin(("confidence", "LocalLeap")) & data.point.isin(("0.9",))
-    ].itertuples():
-        lost = Estimate(row.difference, row.difference_low, row.difference_high, row.n)
-        yield (
-            f"{row.decoder}: TPF",
-            f"{row.tpf:.2f}",
-            Estimate(row.tpf, row.tpf_low, row.tpf_high, row.n),
-        )
-        yield (
-            f"{row.decoder}: accuracy minus greedy's, points",
-            lost.format(100, 1, sign=True),
-            lost,
-        )
+    yield from _on_policies(data)
     best = fastest(data)
     if best is not None:
-        lost = Estimate(best.difference, best.difference_low, best.difference_high, int(best.n))
-        question = f"fastest exact decoder within {100 * NEAR:.0f} point of greedy's accuracy"
+        lost = Estimate.of(best, "difference")
         yield (
-            question,
-            f"{best.decoder}: TPF {best.tpf:.2f}, {lost.format(100, 1, sign=True)} points",
-            Estimate(best.tpf, best.tpf_low, best.tpf_high, int(best.n)),
+            f"fastest exact decoder within {100 * NEAR:.0f} point of greedy's accuracy",
+            f"{best.decoder}: TPF {best.tpf:.2f}, {lost.points} points",
+            Estimate.of(best, "tpf"),
         )
+
+
+def _on_drafts(part: Results) -> Iterator[Answer]:
+    drafts = survival(part)
+    for row in drafts[drafts.depth.isin((1, DEPTH))].itertuples():
+        share = Estimate.of(row, "survival", "low", "high")
+        steps_ahead = f"step{'s' if row.depth > 1 else ''} foreseen, {row.depth} deep"
+        yield f"greedy's next {steps_ahead}, % of calls", share.format(100), share
+    for wanted in DRAFTED:
+        decoder = part.find(wanted)
+        pair = None if decoder is None else part.against_policy(decoder)
+        if pair is not None:
+            name, gain = naming.policy_title(wanted.family.policy), pair.tpf_ratio
+            question = f"drafts on {name}, d = {DEPTH}: TPF over {name} alone"
+            yield question, gain.format(digits=2), gain
+
+
+def _on_policies(data: pd.DataFrame) -> Iterator[Answer]:
+    for row in data[[any(w.matches(d) for w in ALONE) for d in data.setting]].itertuples():
+        lost = Estimate.of(row, "difference")
+        yield f"{row.decoder}: TPF", f"{row.tpf:.2f}", Estimate.of(row, "tpf")
+        yield f"{row.decoder}: accuracy minus greedy's, points", lost.points, lost
+
+
+def is_alone(data: pd.DataFrame) -> pd.Series:
+    """Which rows of `tradeoff` are greedy or the confidence threshold, without drafts."""
+    return data.family.isin((Family(GREEDY), Family("confidence")))

@@ -1,5 +1,5 @@
-"""Decides what stands between the markers of README.md: figure, results, claims and notebook index,
-from committed files.
+"""What stands between the markers of README.md: figure, results, claims and the index of the
+notebooks, from committed files.
 
 `python -m psd_lab.report.readme` writes it; a test fails when the README is older than the results.
 No number in the README is typed by hand.
@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from psd_lab import paths
-from psd_lab.report.table import folder_of
-from psd_lab.runs.reproduce import PUBLISHED
-from psd_lab.runs.store import read_published
+from psd_lab.files import write_atomically
+from psd_lab.report.table import folder_of, markdown
+from psd_lab.runs.store import PUBLISHED, read_published
 from psd_lab.runs.tiers import CITED
 from psd_lib.errors import UserError
 
@@ -45,7 +45,7 @@ def update(path: Path | None = None) -> bool:
     before = path.read_text(encoding="utf-8")
     after = fill(before)
     if after != before:
-        path.write_text(after, encoding="utf-8")
+        write_atomically(path, after)
     return after != before
 
 
@@ -115,13 +115,12 @@ def claims() -> str:
 
 def notebooks() -> str:
     """The index of the notebooks: each one's title and question, read from its first cell."""
-    lines = ["| notebook | question | in the paper |", "| --- | --- | --- |"]
+    lines = []
     for path in sorted(paths.NOTEBOOKS.glob("*.ipynb")):
         title, question, place = introduction(path)
-        lines.append(
-            f"| [{path.stem}]({paths.NOTEBOOKS.name}/{path.name}) {title} | {question} | {place} |"
-        )
-    return "\n".join(lines)
+        link = f"[{path.stem}]({paths.NOTEBOOKS.name}/{path.name})"
+        lines.append({"notebook": f"{link} {title}", "question": question, "in the paper": place})
+    return markdown(pd.DataFrame(lines))
 
 
 def introduction(path: Path) -> tuple[str, str, str]:

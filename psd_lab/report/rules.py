@@ -1,64 +1,61 @@
-"""Decides what one model's rows say of a claim: the rules that `data/claims.yaml` names, one piece
-of evidence per task.
+"""The rules that `data/claims.yaml` names: what one model's rows say of a claim, task by task.
 
-A rule takes the prepared rows of one model and the claim's parameters. It returns nothing where
-rows that it needs were not run.
+A rule takes the results of one model and the claim's parameters. It returns nothing where rows that
+it needs were not run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-import pandas as pd
+from pydantic import AfterValidator, BeforeValidator
 
+from psd_lab import tasks
 from psd_lab.report import best, stats, steps
-from psd_lab.report import rows as rows_of
-from psd_lab.report.stats import Estimate
+from psd_lab.report.evidence import Evidence
+from psd_lab.report.pairs import Pair
+from psd_lab.report.results import Results
+from psd_lab.report.selector import Selector
+from psd_lab.report.stats import NAN, Estimate
+from psd_lib.errors import UserError
 
-REPRODUCED, PARTIALLY, NOT_REPRODUCED, NOT_TESTED = (
-    "reproduced",
-    "partially",
-    "not reproduced",
-    "not tested",
-)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What one task says: a verdict, the estimate it rests on, and that estimate as text."""
-
-    task: str
-    verdict: str
-    estimate: Estimate
-    text: str
+Chosen = Annotated[Selector, BeforeValidator(Selector.parse)]
 
 
-def keeps(frame: pd.DataFrame, ours: dict, base: dict, margin: float) -> list[Evidence]:
+def _known_task(name: str) -> str:
+    if name not in tasks.names():
+        raise UserError(f"unknown task {name!r}; it is one of: {', '.join(tasks.names())}.")
+    return name
+
+
+TaskName = Annotated[str, AfterValidator(_known_task)]
+
+
+def keeps(results: Results, ours: Chosen, base: Chosen, margin: float) -> list[Evidence]:
     """The paired accuracy difference lies above minus the margin; partially when its interval
     reaches below that.
     """
     found = []
-    for task, both in _pairs(frame, ours, base, scored=True):
-        e = _difference(both)
-        found.append(
-            _evidence(task, e, e.known and e.low >= -margin, e.value >= -margin, _points(e))
-        )
+    for task, pair in _pairs(results, ours, base, scored=True).items():
+        e = pair.accuracy_difference
+        enough, maybe = e.known and e.low >= -margin, e.value >= -margin
+        found.append(Evidence.of(task, e, enough, maybe, _points(e)))
     return found
 
 
-def better(frame: pd.DataFrame, ours: dict, base: dict) -> list[Evidence]:
+def better(results: Results, ours: Chosen, base: Chosen) -> list[Evidence]:
     """The paired accuracy difference lies above 0; partially when the interval contains 0 and the
     difference is >= 0.
     """
     found = []
-    for task, both in _pairs(frame, ours, base, scored=True):
-        e = _difference(both)
-        found.append(_evidence(task, e, e.known and e.low > 0, e.value >= 0, _points(e)))
+    for task, pair in _pairs(results, ours, base, scored=True).items():
+        e = pair.accuracy_difference
+        found.append(Evidence.of(task, e, e.known and e.low > 0, e.value >= 0, _points(e)))
     return found
 
 
-def faster(frame: pd.DataFrame, ours: dict, base: dict, paper: float) -> list[Evidence]:
+def faster(results: Results, ours: Chosen, base: Chosen, paper: float) -> list[Evidence]:
     """The TPF ratio's interval reaches the paper's lower bound and lies above 1; partially when
     only above 1.
 
@@ -66,71 +63,58 @@ def faster(frame: pd.DataFrame, ours: dict, base: dict, paper: float) -> list[Ev
     interval, is above 1.
     """
     found = []
-    for task, both in _pairs(frame, ours, base):
-        e = stats.ratio_of_ratios(
-            (both.tokens_ours, both.nfe_ours), (both.tokens_base, both.nfe_base)
-        )
+    for task, pair in _pairs(results, ours, base).items():
+        e = pair.tpf_ratio
         above = e.known and e.low > 1
-        found.append(
-            _evidence(
-                task,
-                e,
-                above and e.high >= paper,
-                above if paper > 1 else e.value > 1,
-                f"{e.format(digits=2)}x",
-            )
-        )
+        partially = above if paper > 1 else e.value > 1
+        text = f"{e.format(digits=2)}x"
+        found.append(Evidence.of(task, e, above and e.high >= paper, partially, text))
     return found
 
 
-def saturates(
-    frame: pd.DataFrame, family: str, policy: str, depths: list[int], share: float
-) -> list[Evidence]:
+def saturates(results: Results, ours: Chosen, depths: list[int], share: float) -> list[Evidence]:
     """What the last depths add, relative to what the first added, lies below the share."""
     return [
-        _evidence(task, e, e.known and e.high < share, e.value < share, e.format(digits=2))
-        for task, e in _later_gain(frame, family, policy, depths)
+        Evidence.of(task, e, e.known and e.high < share, e.value < share, e.format(digits=2))
+        for task, e in _later_gain(results, ours, depths).items()
     ]
 
 
 def keeps_growing(
-    frame: pd.DataFrame, family: str, policy: str, depths: list[int], share: float
+    results: Results, ours: Chosen, depths: list[int], share: float
 ) -> list[Evidence]:
     """What the last depths add, relative to what the first added, lies above the share."""
     return [
-        _evidence(task, e, e.known and e.low > share, e.value > share, e.format(digits=2))
-        for task, e in _later_gain(frame, family, policy, depths)
+        Evidence.of(task, e, e.known and e.low > share, e.value > share, e.format(digits=2))
+        for task, e in _later_gain(results, ours, depths).items()
     ]
 
 
-def same_output(frame: pd.DataFrame, ours: dict) -> list[Evidence]:
+def same_output(results: Results, ours: Chosen) -> list[Evidence]:
     """Every item's tokens equal those of the same policy without drafts; there is no partially."""
-    setting = rows_of.find(frame, **ours)
-    base = None if setting is None else rows_of.own_policy(frame, setting)
-    if base is None:
+    decoder = results.find(ours)
+    pair = None if decoder is None else results.against_policy(decoder)
+    if pair is None:
         return []
     found = []
-    for task, both in rows_of.common(rows_of.parts(frame)[setting], base).groupby(
-        "task", sort=False
-    ):
-        same, n = stats.same_count(both.token_ids_hash_ours, both.token_ids_hash_base)
-        found.append(_evidence(task, stats.wilson(same, n), same == n, False, f"{same}/{n} equal"))
+    for task, part in pair.by_task().items():
+        same, n = part.same
+        text = f"{same}/{n} equal"
+        found.append(Evidence.of(task, stats.wilson(same, n), same == n, False, text))
     return found
 
 
-def loses_more(frame: pd.DataFrame, ours: dict, base: dict, reference: str) -> list[Evidence]:
-    """The accuracy lost to the base is larger than on the reference task, with separate intervals."""
+def loses_more(results: Results, ours: Chosen, base: Chosen, reference: TaskName) -> list[Evidence]:
+    """More accuracy is lost to the base than on the reference task, with separate intervals."""
     losses = {
-        task: stats.accuracy_difference(
-            both.correct_base.astype(float), both.correct_ours.astype(float)
-        )
-        for task, both in _pairs(frame, ours, base, scored=True)
+        task: pair.accuracy_difference
+        for task, pair in _pairs(results, base, ours, scored=True).items()
     }
     anchor = losses.pop(reference, None)
     if anchor is None:
         return []
     return [
-        _evidence(
+        Evidence.of(
             task,
             e,
             e.known and anchor.known and e.low > anchor.high,
@@ -141,38 +125,31 @@ def loses_more(frame: pd.DataFrame, ours: dict, base: dict, reference: str) -> l
     ]
 
 
-def first_draft(frame: pd.DataFrame, family: str, above: float) -> list[Evidence]:
-    """The share of calls that accept the first draft lies above the bound."""
-    found = []
-    deepest = frame[
-        (frame.family == family) & (frame.depth == frame[frame.family == family].depth.max())
-    ]
-    if deepest.empty:
+def first_draft(results: Results, ours: Chosen, above: float) -> list[Evidence]:
+    """The share of calls that accept the first draft, at the greatest depth, is above the bound."""
+    chosen = results.matching(ours)
+    if not chosen:
         return []
+    depth = max(decoder.depth for decoder in chosen)
+    deepest = results.of(lambda decoder: decoder in chosen and decoder.depth == depth)
+    found = []
     for row in steps.acceptance(deepest).query("depth == 1").itertuples():
-        e = Estimate(row.survival, row.low, row.high, row.n)
-        found.append(
-            _evidence(
-                row.task,
-                e,
-                e.known and e.low > above,
-                e.value > above,
-                f"{e.format(100)} % of calls",
-            )
-        )
+        e = Estimate.of(row, "survival", "low", "high")
+        text = f"{e.format(100)} % of calls"
+        found.append(Evidence.of(row.task, e, e.known and e.low > above, e.value > above, text))
     return found
 
 
-def stage_shape(frame: pd.DataFrame, ours: dict) -> list[Evidence]:
-    """Own step largest in an inner stage, and drafts' share of the tokens larger late than early."""
-    setting = rows_of.find(frame, **ours)
-    if setting is None or rows_of.own_policy(frame, setting) is None:
+def stage_shape(results: Results, ours: Chosen) -> list[Evidence]:
+    """The own step peaks in an inner stage, and drafts bring a larger share late than early."""
+    decoder = results.find(ours)
+    if decoder is None or results.own_policy(decoder) is None:
         return []
-    found = steps.contributions(frame, setting).pivot(
+    by_stage = steps.contributions(results, decoder).pivot(
         index="stage", columns="axis", values=["tokens", "iterations"]
     )
-    own, drafts = found["tokens"]["policy step"], found["tokens"]["accepted drafts"]
-    weight = found["iterations"]["policy step"]
+    own, drafts = by_stage["tokens"]["policy step"], by_stage["tokens"]["accepted drafts"]
+    weight = by_stage["iterations"]["policy step"]
     peak = int(own.idxmax())
     late, early = (
         float((drafts * weight)[part].sum() / ((own + drafts) * weight)[part].sum())
@@ -183,66 +160,63 @@ def stage_shape(frame: pd.DataFrame, ours: dict) -> list[Evidence]:
         f"own step peaks in stage {peak} of {steps.STAGES}; drafts bring {early:.0%} of the tokens"
         f" early and {late:.0%} late"
     )
-    estimate = Estimate(
-        late - early, float("nan"), float("nan"), len(rows_of.parts(frame)[setting])
-    )
-    return [_evidence("all tasks", estimate, inner and grows, inner or grows, text)]
+    estimate = Estimate(late - early, NAN, NAN, len(results.parts[decoder]))
+    return [Evidence.of("all tasks", estimate, inner and grows, inner or grows, text)]
 
 
 def fastest(
-    frame: pd.DataFrame, margin: float, equivalent: float, against: list[str]
+    results: Results, margin: float, equivalent: float, against: list[Chosen]
 ) -> list[Evidence]:
     """The fastest PSD at greedy's accuracy has a higher TPF than the fastest other decoder there;
     partially when only the ratio is above 1.
 
-    A model on which a family of `against` was not run says nothing, and where no PSD decoder keeps
+    A model on which one of `against` was not run says nothing, and where no PSD decoder keeps
     greedy's accuracy the cell is lost.
     """
+    if not all(results.matching(other) for other in against):
+        return []
     found = []
-    if not set(against) <= set(frame.family):
-        return found
-    for row in best.cells(frame, margin, equivalent).itertuples():
-        e = Estimate(row.ratio, row.ratio_low, row.ratio_high, int(row.n))
+    for row in best.cells(results, margin, equivalent).itertuples():
+        e = Estimate.of(row, "ratio")
         text = (
             f"{row.ours} {e.format(digits=2)}x the TPF of {row.other}"
             if row.ours
             else f"no PSD decoder at greedy's accuracy; {row.other} has TPF {row.other_tpf:.2f}"
         )
-        found.append(_evidence(row.task, e, e.known and e.low > 1, e.value > 1, text))
+        found.append(Evidence.of(row.task, e, e.known and e.low > 1, e.value > 1, text))
     return found
 
 
 def loses_with_k(
-    frame: pd.DataFrame, ours: dict, families: list[str], ks: list[int], margin: float
+    results: Results, ours: Chosen, others: list[Chosen], ks: list[int], margin: float
 ) -> list[Evidence]:
-    """From the first to the last k every family loses accuracy, each interval below 0, and ours
-    keeps it from the first to the last depth.
+    """From the first to the last k every other decoder loses accuracy, each interval below 0, and
+    ours keeps it from the first to the last depth.
 
-    Partially when only the differences are below 0. The estimate is that of the family that loses
+    Partially when only the differences are below 0. The estimate is that of the one that loses
     least.
     """
+    first, last = ks
     losses = {
-        family: dict(
-            _pairs(
-                frame, *({"family": family, "point": f"k={k}"} for k in reversed(ks)), scored=True
-            )
-        )
-        for family in families
+        other.family: _pairs(results, other.with_(k=last), other.with_(k=first), scored=True)
+        for other in others
     }
-    kept = dict(_pairs(frame, *({**ours, "depth": k} for k in reversed(ks)), scored=True))
+    kept = _pairs(results, ours.with_(depth=last), ours.with_(depth=first), scored=True)
     found = []
-    for task in frame.task.unique():
+    for task in results.tasks:
         if task not in kept or any(task not in loss for loss in losses.values()):
             continue
-        steps_of = {name: _difference(both[task]) for name, both in losses.items()}
-        least, own = max(steps_of.values(), key=lambda e: e.value), _difference(kept[task])
+        lost = {family: pairs[task].accuracy_difference for family, pairs in losses.items()}
+        least, own = max(lost.values(), key=lambda e: e.value), kept[task].accuracy_difference
         keeps_it = round(own.value, 9) >= -margin
         text = (
-            ", ".join(f"{name} {_points(e)}" for name, e in steps_of.items())
-            + f" from k = {ks[0]} to {ks[-1]}; PSD {_points(own)} from d = {ks[0]} to {ks[-1]}"
+            ", ".join(f"{family} {_points(e)}" for family, e in lost.items())
+            + f" from k = {first} to {last}; PSD {_points(own)} from d = {first} to {last}"
         )
-        sure = all(e.known and e.high < 0 for e in steps_of.values())
-        found.append(_evidence(task, least, keeps_it and sure, keeps_it and least.value < 0, text))
+        sure = all(e.known and e.high < 0 for e in lost.values())
+        found.append(
+            Evidence.of(task, least, keeps_it and sure, keeps_it and least.value < 0, text)
+        )
     return found
 
 
@@ -264,61 +238,40 @@ TESTS = {
 }
 
 
-def _later_gain(
-    frame: pd.DataFrame, family: str, policy: str, depths: list[int]
-) -> list[tuple[str, Estimate]]:
+def _later_gain(results: Results, ours: Selector, depths: list[int]) -> dict[str, Estimate]:
     """Per task: (TPF at depth 2 - TPF at depth 1) / (TPF at depth 1 - TPF at depth 0), paired over
     items.
     """
-    names = [
-        {"family": family if d else policy, "depth": d, **({} if d else {"point": "0.9"})}
-        for d in depths
-    ]
-    settings = [rows_of.find(frame, **name) for name in names]
-    if None in settings:
-        return []
-    found = []
-    for task, part in frame.groupby("task", sort=False):
-        if not set(settings) <= rows_of.parts(part).keys():
-            continue
-        columns = [rows_of.parts(part)[s].set_index("example_id") for s in settings]
-        items = sorted(set.intersection(*(set(c.index) for c in columns)))
-        data = tuple(
-            np.array(c.loc[items, name], dtype=float) for c in columns for name in ("tokens", "nfe")
-        )
-        found.append((task, stats.bootstrap(data, _gain)))
+    decoders = [results.find(ours.with_(depth=depth)) for depth in depths]
+    if None in decoders:
+        return {}
+    found = {}
+    for (_, task), cell in results.cells.items():
+        if set(decoders) <= cell.parts.keys():
+            rows = [cell.parts[decoder].set_index("example_id") for decoder in decoders]
+            items = sorted(set.intersection(*(set(part.index) for part in rows)))
+            data = tuple(
+                np.array(part.loc[items, name], dtype=float)
+                for part in rows
+                for name in ("tokens", "nfe")
+            )
+            found[task] = stats.bootstrap(data, _gain)
     return found
 
 
 def _gain(*data: np.ndarray, axis: int) -> np.ndarray:
     first, middle, last = (data[i].sum(axis) / data[i + 1].sum(axis) for i in (0, 2, 4))
-    return (last - middle) / np.maximum(
-        middle - first, 1e-9
-    )  # no first gain at all: any later gain is "keeps growing"
+    # Without any first gain every later gain is "keeps growing".
+    return (last - middle) / np.maximum(middle - first, 1e-9)
 
 
 def _pairs(
-    frame: pd.DataFrame, ours: dict, base: dict, scored: bool = False
-) -> list[tuple[str, pd.DataFrame]]:
-    names = [rows_of.find(frame, **ours), rows_of.find(frame, **base)]
-    if None in names:
-        return []
-    both = rows_of.common(*(rows_of.parts(frame)[name] for name in names), scored=scored)
-    return list(both.groupby("task", sort=False))
-
-
-def _difference(both: pd.DataFrame) -> Estimate:
-    return stats.accuracy_difference(
-        both.correct_ours.astype(float), both.correct_base.astype(float)
-    )
-
-
-def _evidence(
-    task: str, estimate: Estimate, reproduced: bool, partially: bool, text: str
-) -> Evidence:
-    verdict = REPRODUCED if reproduced else PARTIALLY if partially else NOT_REPRODUCED
-    return Evidence(task, verdict, estimate, text)
+    results: Results, ours: Selector, base: Selector, scored: bool = False
+) -> dict[str, Pair]:
+    """The pair of two decoders on every task; empty where one was not run."""
+    decoders = results.find(ours), results.find(base)
+    return {} if None in decoders else results.pair(*decoders).by_task(scored)
 
 
 def _points(estimate: Estimate) -> str:
-    return f"{estimate.format(100, 1, sign=True)} points"
+    return f"{estimate.points} points"

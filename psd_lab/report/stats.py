@@ -1,4 +1,4 @@
-"""Decides how sure a number is: intervals and paired comparisons over benchmark items.
+"""Intervals and paired comparisons over benchmark items: how sure a number is.
 
 Every interval resamples or models *items* (one prompt each), because items are what a benchmark
 draws; iterations of one decode are not independent. Functions take plain arrays and know nothing of
@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +20,7 @@ from scipy import stats as scipy_stats
 from psd_lib.errors import UserError
 
 LEVEL = 0.95
+NAN = float("nan")
 RESAMPLES = 4000
 SEED = 20260515  # fixed, so that a table computed twice from the same rows is the same table
 
@@ -34,10 +36,41 @@ class Estimate:
     high: float
     n: int
 
+    @classmethod
+    def of(
+        cls,
+        record: Any,
+        name: str,
+        low: str | None = None,
+        high: str | None = None,
+        n: str | int = "n",
+    ) -> Estimate:
+        """Read an estimate back from a record: a mapping, or a row of a frame.
+
+        Its columns are `name`, `<name>_low` and `<name>_high`, or those that `low` and `high` name;
+        what is missing is nan.
+
+        Args:
+            n: the column with the number of items, or the number.
+        """
+        fields = record._asdict() if isinstance(record, tuple) else record
+        keys = (name, low or f"{name}_low", high or f"{name}_high")
+        values = (float(fields.get(key, NAN)) for key in keys)
+        return cls(*values, n=int(fields[n] if isinstance(n, str) else n))
+
+    def columns(self, name: str) -> dict[str, float]:
+        """The columns from which `of` reads it back."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
     @property
     def known(self) -> bool:
         """Whether an interval exists (a bootstrap needs at least two items)."""
         return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+    @property
+    def points(self) -> str:
+        """A difference of accuracies as text in percentage points, with its sign."""
+        return self.format(100, 1, sign=True)
 
     def format(self, scale: float = 1.0, digits: int = 1, sign: bool = False) -> str:
         """Text such as `71.0 [67.1, 74.6]`; without an interval the bare value and its n."""
@@ -61,7 +94,7 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Estimate:
     if not 0 <= successes <= n:
         raise UserError(f"successes must lie in 0..n, got {successes} of {n}.")
     if n == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+        return Estimate(NAN, NAN, NAN, 0)
     interval = scipy_stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
     return Estimate(successes / n, float(interval.low), float(interval.high), int(n))
 
@@ -78,9 +111,7 @@ def accuracy_difference(ours: ArrayLike, base: ArrayLike, level: float = LEVEL) 
         raise UserError("an accuracy difference needs right (1) or wrong (0) for every item.")
     n = int(a.size)
     if n < 2:
-        return Estimate(
-            float(a.mean() - b.mean()) if n else float("nan"), float("nan"), float("nan"), n
-        )
+        return Estimate(float(a.mean() - b.mean()) if n else NAN, NAN, NAN, n)
     gained, lost = ((a > b).sum() + 1) / (n + 2), ((a < b).sum() + 1) / (n + 2)
     half = scipy_stats.norm.ppf(0.5 + level / 2) * np.sqrt(
         (gained + lost - (gained - lost) ** 2) / (n + 2)
@@ -180,13 +211,12 @@ def bootstrap(
     """
     n = int(data[0].size)
     if n == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+        return Estimate(NAN, NAN, NAN, 0)
     value = float(statistic(*data, axis=0))
     if n == 1:
-        return Estimate(value, float("nan"), float("nan"), 1)
+        return Estimate(value, NAN, NAN, 1)
     with warnings.catch_warnings():
-        # A resample on which the statistic is undefined makes the interval nan, which `known`
-        # tells.
+        # A resample on which the statistic is undefined makes the interval nan: see `known`.
         warnings.simplefilter("ignore", scipy_stats.DegenerateDataWarning)
         found = scipy_stats.bootstrap(
             data,

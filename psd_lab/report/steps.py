@@ -1,5 +1,4 @@
-"""Decides what single iterations say: how often drafts are accepted, and which axis contributes at
-which stage.
+"""Single iterations: how often drafts are accepted, and which axis contributes at which stage.
 
 Reads the `step_stats` of prepared rows: per iteration how many drafts were offered, how many were
 accepted, how many tokens were committed, in which block. One accepted draft is one further policy
@@ -11,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from psd_lab.report import rows as rows_of
 from psd_lab.report import stats
+from psd_lab.report.identity import Decoder
+from psd_lab.report.results import Results
 from psd_lib.errors import UserError
 
 STAGES = 5
@@ -30,7 +30,7 @@ ACCEPTANCE = [
 ]
 
 
-def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
+def acceptance(results: Results) -> pd.DataFrame:
     """Per model, task and decoder: the share of calls that accept at least d drafts, of those that
     were offered at least d.
 
@@ -39,9 +39,9 @@ def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
         items), n (calls offered d drafts).
     """
     records = []
-    for (model, task, _), part in frame[frame.depth > 0].groupby(
-        ["model", "task", "setting"], sort=False
-    ):
+    drafted = results.frame[results.frame.depth > 0]
+    groups = drafted.groupby(["model", "task", "setting"], sort=False)
+    for (model, task, _), part in groups:
         one = part.iloc[0]
         for depth in range(1, int(one.depth) + 1):
             pairs = [_offered(stat, depth) for stat in part.step_stats]
@@ -65,13 +65,13 @@ def acceptance(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records, columns=ACCEPTANCE)
 
 
-def contributions(frame: pd.DataFrame, setting: str, stages: int = STAGES) -> pd.DataFrame:
+def contributions(results: Results, decoder: Decoder, stages: int = STAGES) -> pd.DataFrame:
     """Tokens per call that the policy's own step and the accepted drafts bring, by progress within
     the block.
 
     Stage s of S holds the iterations that start when (s-1)/S .. s/S of what the block commits in
     all is committed. The own step's size is read from the rows of the same policy without drafts:
-    under an exact rule both decodes walk the same steps, so this is a reading and no estimate.
+    under an exact rule both decodes walk the same steps, so this is read off and not estimated.
 
     Returns:
         columns stage (1..S), axis ("policy step" or "accepted drafts"), tokens (per iteration),
@@ -80,13 +80,13 @@ def contributions(frame: pd.DataFrame, setting: str, stages: int = STAGES) -> pd
     Raises:
         UserError: the decoder is not exact, or its policy was not run without drafts.
     """
-    ours, base = rows_of.parts(frame)[setting], rows_of.own_policy(frame, setting)
-    one = ours.iloc[0]
+    base = results.own_policy(decoder)
+    one = results.parts[decoder].iloc[0]
     if not bool(one.exact) or base is None:
         raise UserError(
             f"stages of {one.label} need an exact rule and rows of its policy without drafts."
         )
-    both = rows_of.common(ours, base)
+    both = results.pair(decoder, base).items
     parts = [
         _split(row.step_stats_ours, row.step_stats_base, index, stages)
         for index, row in enumerate(both.itertuples())

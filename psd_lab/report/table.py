@@ -1,4 +1,4 @@
-"""Decides how a table is kept and shown: exact numbers to CSV, rounded text to HTML and Markdown.
+"""A table as it is kept and shown: exact numbers as CSV, rounded text as HTML and Markdown.
 
 The HTML holds no ids and no styles of its own, so that two runs over the same rows print the same
 bytes (a pandas Styler draws random ids, which notebook checks then report as changes).
@@ -12,9 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from tabulate import DataRow, TableFormat
 
 from psd_lab import paths
+from psd_lab.files import write_atomically
 
+# GitHub's tables without padding, so that a changed cell changes one line.
+GITHUB = TableFormat(
+    lineabove=None,
+    linebelowheader=lambda widths, _: f"| {' | '.join(['---'] * len(widths))} |",
+    linebetweenrows=None,
+    linebelow=None,
+    headerrow=DataRow("|", "|", "|"),
+    datarow=DataRow("|", "|", "|"),
+    padding=1,
+    with_header_hide=None,
+)
 LONG = 40  # lines; a longer table is shown folded, so that it does not bury what stands around it
 
 
@@ -66,26 +79,22 @@ class Table:
 
     def markdown(self) -> str:
         """The table with its caption as GitHub Markdown, wall-clock columns included."""
-        text = self.shown.astype(str).map(lambda cell: cell.replace("|", "\\|").replace("\n", " "))
-        lines = [list(text.columns), ["---"] * text.shape[1], *text.to_numpy().tolist()]
         notes = "".join(f"* *{note}*\n" for note in self.notes)
-        return (
-            "\n".join("| " + " | ".join(line) + " |" for line in lines)
-            + f"\n\n*{self.caption}*\n"
-            + (f"\n{notes}" if notes else "")
-        )
+        return f"{markdown(self.shown)}\n\n*{self.caption}*\n" + (f"\n{notes}" if notes else "")
 
     def save(self, tier: str) -> Table:
-        """Writes `data/results/<tier>/tables/<id>.{csv,md}` and returns the table itself, to be
-        shown.
-        """
+        """Write `data/results/<tier>/tables/<id>.{csv,md}` and return the table, to be shown."""
         folder = folder_of(tier)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.data.to_csv(
-            folder / f"{self.id}.csv", index=False, float_format="%.6g", lineterminator="\n"
-        )
-        (folder / f"{self.id}.md").write_text(self.markdown(), encoding="utf-8")
+        numbers = self.data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        write_atomically(folder / f"{self.id}.csv", numbers)
+        write_atomically(folder / f"{self.id}.md", self.markdown())
         return self
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """Write a frame as a GitHub Markdown table of text, without its index."""
+    text = frame.astype(str).map(lambda cell: cell.replace("|", "\\|").replace("\n", " "))
+    return text.to_markdown(index=False, tablefmt=GITHUB, stralign=None, disable_numparse=True)
 
 
 def folder_of(tier: str) -> Path:

@@ -57,10 +57,13 @@ def run(
 
 def table(found: RowSet) -> pd.DataFrame:
     """Return rows as a frame with what belongs to them in `.attrs`."""
+    from psd_lab import decoders
+
     frame = pd.DataFrame(list(found.rows.values()))
     frame.attrs["provenance"] = found.provenance
     frame.attrs["conflicts"] = len(found.conflicts)
     frame.attrs["crashes"] = list(found.crashes.values())
+    frame.attrs["registered"] = decoders.registered()
     return frame
 
 

@@ -16,11 +16,9 @@ from psd_lab.runs.config import ExperimentConfig, names
 from psd_lab.runs.experiments import collect
 from psd_lab.runs.parallel import decode, default_workers, spread
 from psd_lab.runs.rows import Key, Row
-from psd_lab.runs.store import RowSet, publish, read_published
+from psd_lab.runs.store import PUBLISHED, RowSet, publish, read_published
 from psd_lab.runs.tiers import Tier
 from psd_lib.errors import UserError
-
-PUBLISHED = "rows.jsonl.gz"
 
 
 def reproduce(

@@ -28,6 +28,7 @@ from psd_lab.runs.config import digest
 from psd_lab.runs.rows import FORMAT, PROVENANCE, Key, Row, decode, encode, judged, key_of
 from psd_lib.errors import UserError
 
+PUBLISHED = "rows.jsonl.gz"  # the rows of a tier that are committed
 SILENT = 600  # seconds without a row after which a run is taken to be over
 # Stands for a run whose line was deleted, as the message about a damaged line advises.
 LOST = {

@@ -54,8 +54,9 @@ def test_a_tight_interval_shows_equal_accuracy_where_the_value_is_just_beyond():
         rows = rows_of.prepare(
             pd.DataFrame(items("greedy", n, n) + items("psd", n, n - n * 5 // 400))
         )
-        psd = best._candidates(rows, 0.01, 0.02)[1]
-        assert psd["difference"].value == pytest.approx(-0.0125) and psd["equal"] == equal
+        (cell,) = rows.cells.values()
+        psd = best.candidates(cell, 0.01, 0.02)[1]
+        assert psd.difference.value == pytest.approx(-0.0125) and psd.equal == equal
 
 
 def test_a_second_trained_model_is_on_no_side_and_approximate_psd_is_on_the_other():
@@ -125,7 +126,7 @@ def test_the_reading_tells_why_cells_are_lost():
 
 def test_the_reading_counts_outputs_on_items_that_not_all_decoders_have():
     whole = rows_of.prepare(everything())
-    part = whole[whole.model == "tiny"]
+    part = whole.by_model["tiny"]
     assert "(other)" not in repr(readings.comparison(part))
     assert (
         readings.comparison(part, whole).sentences[:2] == readings.comparison(whole).sentences[:2]

@@ -4,11 +4,14 @@ import pandas as pd
 import pytest
 from support.report_rows import CONFIGS, row
 
-from psd_lab.report import claims, rules
+from psd_lab.report import claims, evidence, rules
 from psd_lab.report import rows as rows_of
+from psd_lab.report.results import Results
+from psd_lab.report.selector import select
 from psd_lib.errors import UserError
 
-PSD, GREEDY = {"family": "PSD (confidence)", "depth": 3}, {"family": "greedy"}
+PSD, GREEDY = select(decoder="psd", depth=3), select(decoder="greedy")
+LEAP = select(decoder="psd", policy="local_leap", depth=3)
 
 
 def frame(items=300, **changes):
@@ -19,6 +22,10 @@ def frame(items=300, **changes):
         for i in range(items)
     ]
     return rows_of.prepare(pd.DataFrame(found))
+
+
+def both(*results):
+    return Results(pd.concat([part.frame for part in results], ignore_index=True))
 
 
 def test_the_claims_file_is_whole():
@@ -56,7 +63,7 @@ def test_better_by_paired_interval(better, verdict):
         psd=lambda i: {"correct": i < 50 + max(better, 0) // 2},
         psd_leap=lambda i: {"correct": i < 50 - min(better, 0) // 2},
     )
-    assert rules.better(rows, PSD, {"family": "PSD (LocalLeap)", "depth": 3})[0].verdict == verdict
+    assert rules.better(rows, PSD, LEAP)[0].verdict == verdict
 
 
 def saturation_rows(last):
@@ -79,12 +86,7 @@ def saturation_rows(last):
     [(4, "reproduced", "not reproduced"), (2, "not reproduced", "reproduced")],
 )
 def test_saturation_and_growth_are_opposites(last, verdict, other):
-    parameters = {
-        "family": "PSD (confidence)",
-        "policy": "confidence",
-        "depths": [0, 3, 7],
-        "share": 0.25,
-    }
+    parameters = {"ours": select(decoder="psd"), "depths": [0, 3, 7], "share": 0.25}
     rows = saturation_rows(last)
     found = rules.saturates(rows, **parameters)[0]
     assert (found.verdict, found.estimate.value) == (verdict, pytest.approx(8 / last - 2))
@@ -107,7 +109,7 @@ def test_loses_more_compares_tasks():
             row("x", i, task=task, config=make("top_k", k=8), correct=i < kept) for i in range(100)
         ]
     rows = rows_of.prepare(pd.DataFrame(found))
-    evidence = rules.loses_more(rows, {"family": "top-k", "point": "8"}, GREEDY, "mini-gsm")
+    evidence = rules.loses_more(rows, select(decoder="top_k", k=8), GREEDY, "mini-gsm")
     assert [(e.task, e.verdict) for e in evidence] == [("mini-mbpp", "reproduced")]
 
 
@@ -119,7 +121,7 @@ def test_first_draft_reads_depth_one():
         "block": [0] * 4,
     }
     rows = frame(10, greedy=None, spiffy=lambda i: {"stats": stats})
-    found = rules.first_draft(rows, "Spiffy chain", 0.5)[0]
+    found = rules.first_draft(rows, select(decoder="spiffy"), 0.5)[0]
     assert (found.verdict, found.estimate.value, found.estimate.n) == ("reproduced", 0.75, 40)
 
 
@@ -168,15 +170,15 @@ def branches(lopa, ete=0, fdm=0, psd=60):
 )
 def test_branches_lose_with_k_and_psd_does_not(lost, verdict):
     parameters = {
-        "ours": {"family": "PSD (confidence)"},
-        "families": ["LoPA", "ETE", "FDM"],
+        "ours": select(decoder="psd"),
+        "others": [select(decoder=name) for name in ("lopa", "ete", "fdm")],
         "ks": [1, 7],
         "margin": 0.01,
     }
     (found,) = rules.loses_with_k(branches(*lost), **parameters)
     assert found.verdict == verdict
     without = branches(*lost)
-    assert rules.loses_with_k(without[without.family != "ETE"], **parameters) == []
+    assert rules.loses_with_k(without.where(without.frame.decoder != "ete"), **parameters) == []
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_branches_lose_with_k_and_psd_does_not(lost, verdict):
     ids=["7 of 9", "6 and 1 of 9", "6 of 9", "3 of 3", "2 of 3", "none"],
 )
 def test_a_claim_on_most_cells_counts_them(verdicts, together):
-    assert claims._counted(verdicts, 7, 9) == together
+    assert evidence.counted(verdicts, 7, 9) == together
 
 
 def test_cells_of_all_models_are_counted_together():
@@ -202,18 +204,22 @@ def test_cells_of_all_models_are_counted_together():
         )
 
     claim = next(c for c in claims.load() if c.id == "best-at-equal-accuracy")
-    assert claims.judge(claim, fast("a"))[0] == "not tested"  # LoPA and the others were not run
-    claim = replace(claim, parameters={**claim.parameters, "against": ["greedy"]})
-    verdict, found = claims.judge(claim, pd.concat([fast("a"), fast("b")]))
-    assert (verdict, [j.verdict for j in found]) == ("reproduced", ["reproduced"] * 2)
     assert (
-        found[0].evidence[0].text == "psd(confidence 0.9, d=3) 4.00 [4.00, 4.00]x the TPF of greedy"
+        claims.judge(claim, fast("a")).verdict == "not tested"
+    )  # LoPA and the others were not run
+    claim = replace(claim, parameters={**claim.parameters, "against": [{"decoder": "greedy"}]})
+    found = claims.judge(claim, both(fast("a"), fast("b")))
+    verdicts = [judgement.verdict for judgement in found.judgements]
+    assert (found.verdict, verdicts) == ("reproduced", ["reproduced"] * 2)
+    assert (
+        found.judgements[0].evidence[0].text
+        == "psd(confidence 0.9, d=3) 4.00 [4.00, 4.00]x the TPF of greedy"
     )
 
 
 def test_verdicts_over_tasks_and_over_missing_rows():
-    assert claims._together(["reproduced", "reproduced"]) == "reproduced"
-    assert claims._together(["reproduced", "not reproduced"]) == "partially"
+    assert evidence.together(["reproduced", "reproduced"]) == "reproduced"
+    assert evidence.together(["reproduced", "not reproduced"]) == "partially"
     only_greedy = frame(3, greedy=None)
     shown = claims.table(only_greedy, "claims").shown
     assert set(shown.verdict) == {"not tested"} and len(shown) == len(claims.load())
@@ -225,14 +231,14 @@ def test_models_are_judged_apart_and_together():
         20, greedy=lambda i: {"nfe": 8, "model": "slow"}, psd=lambda i: {"nfe": 9, "model": "slow"}
     )
     claim = next(c for c in claims.load() if c.id == "over-spiffy-speed")
-    claim = claims.Claim("x", "s", "c", "r", "faster", {**claim.parameters, "base": GREEDY})
+    claim = replace(claim, parameters={**claim.parameters, "base": {"decoder": "greedy"}})
     for rows, together in (
         (fast, "reproduced"),
         (slow, "not reproduced"),
-        (pd.concat([fast, slow]), "partially"),
+        (both(fast, slow), "partially"),
     ):
-        assert claims.judge(claim, rows)[0] == together
-    _, found = claims.judge(claim, pd.concat([fast, slow]))
+        assert claims.judge(claim, rows).verdict == together
+    found = claims.judge(claim, both(fast, slow)).judgements
     assert [(j.model, j.verdict) for j in found] == [
         ("tiny", "reproduced"),
         ("slow", "not reproduced"),
@@ -248,7 +254,7 @@ def test_the_short_table_has_a_verdict_per_model():
     assert (lossless.tiny, lossless.together) == ("not tested", "not tested")  # d = 7 was not run
     deep = CONFIGS["psd"].__class__.make("spiffy", depth=7)
     more = rows_of.prepare(
-        pd.concat([rows, pd.DataFrame([row("x", i, config=deep) for i in range(20)])])
+        pd.concat([rows.frame, pd.DataFrame([row("x", i, config=deep) for i in range(20)])])
     )
     lossless = (
         claims.verdicts(claims.table(more, "a"), "b")
@@ -263,7 +269,7 @@ def test_a_claim_needs_a_test_or_a_reason(tmp_path, monkeypatch):
     for text, message in [
         ("- {id: a, source: s, claim: c}", "needs a rule with a test"),
         ("- {id: a, source: s, claim: c, rule: r, test: guess}", "needs a rule with a test"),
-        ("- {id: a, source: s, claim: c, reason: r, value: 3}", "unknown keys"),
+        ("- {id: a, source: s, claim: c, reason: r, value: 3}", "unknown key 'value'"),
     ]:
         (tmp_path / "claims.yaml").write_text(text)
         with pytest.raises(UserError, match=message):

@@ -6,6 +6,8 @@ from support.report_rows import rows, two_models
 from psd_lab.report import confidence, figures
 from psd_lab.report import rows as rows_of
 from psd_lab.report.figures import style
+from psd_lab.report.results import Results
+from psd_lab.report.selector import family
 
 pytestmark = pytest.mark.thorough  # every figure is drawn
 DRAFTED = {"accepted": [2, 0], "drafted": [3, 1], "committed": [3, 1], "block": [0, 0]}
@@ -27,16 +29,16 @@ def decoded(tiny_model):
     )
 
 
+def drafted(results):
+    return Results(results.frame.assign(step_stats=[DRAFTED] * len(results)))
+
+
 def drawn(frame, decoded):
     scores = pd.concat(
         [confidence.score_frame(decoded[0].trace, name) for name in ("tiny", "other")],
         ignore_index=True,
     )
-    settings = [
-        s
-        for s in frame.setting.unique()
-        if frame[frame.setting == s].label.iloc[0] == "psd(confidence 0.9, d=3)"
-    ]
+    settings = [frame.find(decoder="psd", depth=3)]
     return [
         figures.pareto(frame, "pareto", "T."),
         figures.ledger(frame, "ledger", "T."),
@@ -47,7 +49,7 @@ def drawn(frame, decoded):
         figures.strips(
             {"tiny": [decoded[0][0], decoded[1][0]], "other": [decoded[0][1]]}, "strips", "T."
         ),
-        figures.contrast(frame.assign(step_stats=[DRAFTED] * len(frame)), "contrast", "T."),
+        figures.contrast(drafted(frame), "contrast", "T."),
     ]
 
 
@@ -60,7 +62,14 @@ def test_every_figure_draws_and_holds_its_points(frame, decoded):
 
 def test_pooled_panels_hold_all_items_of_a_model(frame):
     plot = figures.pareto(
-        pd.concat([frame, frame.assign(task="other", example_id="other/" + frame.example_id)]),
+        Results(
+            pd.concat(
+                [
+                    frame.frame,
+                    frame.frame.assign(task="other", example_id="other/" + frame.frame.example_id),
+                ]
+            )
+        ),
         "pareto",
         "T.",
         pooled=True,
@@ -156,8 +165,7 @@ def test_no_two_families_share_colour_and_marker():
 
 
 def test_survival_draws_each_family_at_its_greatest_depth(frame):
-    with_drafts = frame.copy()
-    with_drafts["step_stats"] = [DRAFTED] * len(frame)
-    data = figures.survival(with_drafts, "survival", "T.").data
-    spiffy = data[(data.family == "Spiffy chain") & (data.model == "tiny")].set_index("depth")
+    data = figures.survival(drafted(frame), "survival", "T.").data
+    spiffy = data[(data.family == family(decoder="spiffy")) & (data.model == "tiny")]
+    spiffy = spiffy.set_index("depth")
     assert list(spiffy.survival) == [0.5, 1.0, 0.0] and list(spiffy.n) == [8, 4, 4]

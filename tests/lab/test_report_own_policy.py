@@ -6,8 +6,9 @@ from support import toy
 
 import psd_lib
 from psd_lab import paths, tasks
-from psd_lab.report import figures, methods, tables
+from psd_lab.report import catalog, figures, methods, tables
 from psd_lab.report import rows as rows_of
+from psd_lab.report.identity import Family
 from psd_lab.runs import ExperimentConfig, run
 from psd_lib import DECODERS, POLICIES
 
@@ -27,6 +28,7 @@ def cells(tmp_path, monkeypatch):
         if cell.id in ("policy", "decoders"):
             exec(cell.source, found)
     yield found
+    catalog.forget()
     for known, kept in before:
         known.clear()
         known.update(kept)
@@ -63,14 +65,15 @@ def test_it_stands_in_tables_and_figures_by_its_name(cells, tmp_path, tiny_model
     assert [label for label in wanted if label not in shown.index] == []
     assert [shown.loc[label, "same output"] for label in wanted] == ["-"] * 3 + ["4/4"] * 2
     data = figures.pareto(frame, "t", "Title.").data
-    assert {"near_best", "PSD (near_best)"} <= set(data.family)
-    assert set(data[data.family == "near_best"].point) == {"0.7", "0.8", "0.9"}
+    assert {"near_best", "PSD (near_best)"} <= set(map(str, data.family))
+    assert set(data[data.family == Family("near_best")].point) == {"0.7", "0.8", "0.9"}
     plugs = methods.table(frame, "t", "Title.").shown.set_index("method")
     assert list(plugs.loc["PSD (near_best)", ["policy", "drafts", "acceptor"]]) == [
         "near_best",
         "chain",
         "replay",
     ]
+    assert frame.find(decoder="psd", policy="near_best", share=0.7).depth == 3
 
 
 def test_its_rows_are_kept_and_are_read_without_it(cells, tmp_path, tiny_model, monkeypatch):
@@ -82,7 +85,7 @@ def test_its_rows_are_kept_and_are_read_without_it(cells, tmp_path, tiny_model, 
         known.pop("near_best")
     frame = rows_of.prepare(again)
     assert (
-        "PSD (near_best)" in set(frame.family)
+        "PSD (near_best)" in set(map(str, frame.frame.family))
         and tables.exactness(frame, "t", "Title.").shown.iloc[-1]["same output as its policy"]
         == "4/4"
     )

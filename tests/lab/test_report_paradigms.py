@@ -4,6 +4,7 @@ from support.report_rows import two_models
 
 from psd_lab.report import paradigms, readings
 from psd_lab.report import rows as rows_of
+from psd_lab.report.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,8 @@ def test_the_fastest_is_exact_and_near_greedy(frame):
 
 
 def test_survival_takes_all_tasks_together(frame):
-    more = frame[frame.model == "tiny"].assign(task="mini-mbpp")
-    found = paradigms.survival(pd.concat([frame, more], ignore_index=True))
+    more = frame.by_model["tiny"].frame.assign(task="mini-mbpp")
+    found = paradigms.survival(Results(pd.concat([frame.frame, more], ignore_index=True)))
     assert list(found[found.depth == 1].n) == [16, 8] and set(found.survival) == {0.5, 1.0, 0.0}
 
 

@@ -12,7 +12,7 @@ def frame():
 
 
 def test_spatial_names_the_fastest_setting_near_greedy(frame):
-    text = repr(readings.spatial(frame[frame.depth == 0]))
+    text = repr(readings.spatial(frame.where(frame.frame.depth == 0)))
     assert (
         "tiny: the fastest setting with an accuracy within 2 points of greedy's on these items:"
         " mini-gsm (greedy 75%) LocalLeap 0.9/0.75/4 with TPF 2.67" in text
@@ -111,7 +111,7 @@ def test_verdicts_are_counted(frame):
 
 def test_a_reading_is_markdown(frame):
     assert (
-        readings.spatial(frame[frame.depth == 0])
+        readings.spatial(frame.where(frame.frame.depth == 0))
         ._repr_markdown_()
         .startswith("* tiny: the fastest")
     )

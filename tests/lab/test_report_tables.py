@@ -2,14 +2,16 @@ import pandas as pd
 import pytest
 from support.report_rows import CONFIGS, everything, row, rows, two_models
 
-from psd_lab.report import naming, tables
 from psd_lab.report import rows as rows_of
+from psd_lab.report import tables
+from psd_lab.report.identity import Decoder
+from psd_lab.report.selector import select
 from psd_lab.report.table import Table
 from psd_lib.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def frame():
+def results():
     return rows_of.prepare(rows())
 
 
@@ -17,8 +19,10 @@ def cell(table: Table, label: str) -> pd.Series:
     return table.data[table.data.decoder == label].iloc[0]
 
 
-def test_families_and_points_tell_the_axes_apart(frame):
-    found = dict(zip(frame.label, zip(frame.family, frame.point, strict=True), strict=True))
+def test_families_and_points_tell_the_axes_apart(results):
+    columns = results.frame
+    named = zip(columns.family.map(str), columns.point, strict=True)
+    found = dict(zip(columns.label, named, strict=True))
     assert found["greedy"] == ("greedy", "")
     assert found["spiffy(d=3)"] == ("Spiffy chain", "d=3")
     assert found["confidence 0.9"] == ("confidence", "0.9")
@@ -29,8 +33,8 @@ def test_families_and_points_tell_the_axes_apart(frame):
     )
 
 
-def test_summary_counts_what_the_rows_hold(frame):
-    table = tables.summary(frame, "t", "Title.")
+def test_summary_counts_what_the_rows_hold(results):
+    table = tables.summary(results, "t", "Title.")
     psd = cell(table, "psd(confidence 0.9, d=3)")
     assert (psd.n, psd.accuracy, psd.tpf, psd.nfe, psd.rows_per_call) == (4, 0.75, 4.0, 2.0, 2.0)
     assert psd.query_tokens_per_token == 8 and psd.tokens_per_s == pytest.approx(32 / 0.044)
@@ -41,17 +45,17 @@ def test_summary_counts_what_the_rows_hold(frame):
 
 
 def test_a_failure_of_the_judge_is_no_wrong_answer():
-    frame = rows_of.prepare(
+    results = rows_of.prepare(
         pd.DataFrame(
             [row("greedy", 0), row("greedy", 1, correct=None), row("greedy", 2, correct=False)]
         )
     )
-    only = tables.summary(frame, "t", "Title.").data.iloc[0]
+    only = tables.summary(results, "t", "Title.").data.iloc[0]
     assert (only.n, only.unscored, only.accuracy, only.tpf) == (2, 1, 0.5, 1.0)
 
 
-def test_exactness_compares_with_the_own_policy_and_not_with_greedy(frame):
-    table = tables.exactness(frame, "t", "Title.")
+def test_exactness_compares_with_the_own_policy_and_not_with_greedy(results):
+    table = tables.exactness(results, "t", "Title.")
     assert list(table.data.decoder) == [
         "spiffy(d=3)",
         "psd(confidence 0.9, d=3)",
@@ -68,9 +72,9 @@ def test_exactness_compares_with_the_own_policy_and_not_with_greedy(frame):
 
 def test_references_share_the_context():
     blocks = CONFIGS["greedy"].__class__.make("greedy", block_length=8)
-    frame = rows_of.prepare(pd.DataFrame([row("greedy", 0, config=blocks), row("psd", 0)]))
-    setting = frame[frame.decoder == "psd"].setting.iloc[0]
-    assert rows_of.greedy(frame, setting) is None and rows_of.own_policy(frame, setting) is None
+    results = rows_of.prepare(pd.DataFrame([row("greedy", 0, config=blocks), row("psd", 0)]))
+    decoder = results.find(decoder="psd", depth=3)
+    assert results.greedy(decoder) is None and results.own_policy(decoder) is None
 
 
 def test_a_decoder_is_one_decoder_on_tasks_of_different_length():
@@ -81,33 +85,33 @@ def test_a_decoder_is_one_decoder_on_tasks_of_different_length():
         for name, calls in (("greedy", 8), ("spiffy", 4))
         for i in (0, 1)
     ]
-    frame = rows_of.prepare(pd.DataFrame(found))
-    assert frame.setting.nunique() == 2
-    data = tables.exactness(frame, "t", "Title.").data
+    results = rows_of.prepare(pd.DataFrame(found))
+    assert len(results.parts) == 2
+    data = tables.exactness(results, "t", "Title.").data
     assert list(data.same_n) == [4] and list(data.speedup) == [2.0]
     with pytest.raises(UserError, match="mini-gsm have generation lengths 64, 128; one"):
         rows_of.prepare(pd.DataFrame([*found, row("x", 7, config=make("greedy", gen_length=64))]))
 
 
 def test_a_decoder_is_one_decoder_on_models_with_different_exact_caches():
-    frame = rows_of.prepare(two_models())
-    assert frame.setting.nunique() == 6 and rows_of.models(frame) == ["tiny", "other"]
+    results = rows_of.prepare(two_models())
+    assert len(results.parts) == 6 and results.models == ["tiny", "other"]
     both = two_models().assign(model="tiny")
     twice = rows_of.prepare(both)
-    assert twice.setting.nunique() == 12 and "greedy, cache none" in set(twice.label)
+    assert len(twice.parts) == 12 and "greedy, cache none" in set(twice.frame.label)
 
 
 def test_labels_say_what_differs():
     make = CONFIGS["greedy"].__class__.make
-    frame = rows_of.prepare(
+    results = rows_of.prepare(
         pd.DataFrame([row("greedy", 0), row("greedy", 0, config=make("greedy", block_length=8))])
     )
-    assert list(frame.label) == ["greedy, block_length None", "greedy, block_length 8"]
+    assert list(results.frame.label) == ["greedy, block_length None", "greedy, block_length 8"]
 
 
 def test_blocks_of_one_from_left_to_right_are_autoregressive_decoding():
     make = CONFIGS["greedy"].__class__.make
-    frame = rows_of.prepare(
+    results = rows_of.prepare(
         pd.DataFrame(
             [
                 row("x", 0, config=make("left_to_right", block_length=1)),
@@ -115,7 +119,7 @@ def test_blocks_of_one_from_left_to_right_are_autoregressive_decoding():
             ]
         )
     )
-    assert list(frame.label) == ["AR decoding", "left-to-right 1"]
+    assert list(results.frame.label) == ["AR decoding", "left-to-right 1"]
 
 
 def test_main_table_has_a_line_per_model_and_decoder_and_their_mean():
@@ -166,8 +170,9 @@ def test_exactness_has_a_column_per_model():
 
 
 def test_families_name_the_method_and_the_plugs_that_are_not_its_usual_ones():
-    frame = rows_of.prepare(everything())
-    one = frame.drop_duplicates("label").set_index("label")
+    results = rows_of.prepare(everything())
+    columns = results.frame.assign(family=results.frame.family.map(str))
+    one = columns.drop_duplicates("label").set_index("label")
     assert one.loc["psd(confidence 0.9, order-swap d=7)"].family == "PSD (confidence), order_swap"
     assert one.loc["spiffy(graph d=7)"].family == "Spiffy, calibrated"
     assert one.loc["ssd(mix-order d=7)"].family == "SSD, mix_order"
@@ -185,26 +190,26 @@ def test_families_name_the_method_and_the_plugs_that_are_not_its_usual_ones():
         "Spiffy chain",
         "PSD (confidence), token_chain",
     } <= found
-    assert set(frame[frame.family == "LoPA"].point) == {"k=1", "k=7"}
-    assert set(frame[frame.trained].family) == {"APD", "SimSD", "PSD (confidence), draft_model"}
+    assert set(columns[columns.family == "LoPA"].point) == {"k=1", "k=7"}
+    assert set(columns[columns.trained].family) == {"APD", "SimSD", "PSD (confidence), draft_model"}
     eager = {
         **CONFIGS["freedave"].to_dict(),
         "builder": {"name": "chain", "depth": 3, "tokens_per_level": 1, "eager": True},
     }
-    assert naming.describe(eager)["family"] == "FreeDave (confidence), eager"
+    assert str(Decoder.of(eager).family) == "FreeDave (confidence), eager"
 
 
 def test_a_graph_belongs_to_its_model_as_a_cache_plan_does():
-    frame = rows_of.prepare(everything())
-    assert frame[frame.family == "Spiffy, calibrated"].setting.nunique() == 1
-    assert set(frame[frame.family == "Spiffy, calibrated"].label) == {"spiffy(graph d=7)"}
+    results = rows_of.prepare(everything())
+    (graph,) = results.matching(select(decoder="spiffy", drafter="calibrated"))
+    assert results.label(graph) == "spiffy(graph d=7)"
 
 
 def test_a_decoder_that_ran_on_some_models_is_absent_from_the_others():
-    frame = rows_of.prepare(everything())
-    shown = tables.main(frame, "t", "Title.").shown
+    results = rows_of.prepare(everything())
+    shown = tables.main(results, "t", "Title.").shown
     assert list(shown[shown.decoder.str.startswith("simsd")].model) == ["tiny"]
-    exact = tables.exactness(frame, "t", "Title.").shown
+    exact = tables.exactness(results, "t", "Title.").shown
     simsd = exact[exact.decoder.str.startswith("simsd")].iloc[0]
     assert (
         simsd["same output as its policy: tiny"],
@@ -231,13 +236,15 @@ def test_approximate_methods_are_compared_with_their_policy_and_with_greedy():
 
 
 def test_a_drafting_decoder_whose_policy_was_not_run_is_not_taken_for_compared():
-    frame = rows_of.prepare(pd.DataFrame([row("simsd", i) for i in range(2)]))
-    assert list(tables.exactness(frame, "t", "Title.").shown["same output as its policy"]) == ["-"]
+    results = rows_of.prepare(pd.DataFrame([row("simsd", i) for i in range(2)]))
+    assert list(tables.exactness(results, "t", "Title.").shown["same output as its policy"]) == [
+        "-"
+    ]
 
 
 def test_calls_of_a_second_model_have_a_column_where_there_are_any():
-    frame = rows_of.prepare(everything())
-    shown = tables.main(frame, "t", "Title.").shown
+    results = rows_of.prepare(everything())
+    shown = tables.main(results, "t", "Title.").shown
     calls = dict(
         zip(
             shown.decoder[shown.model == "tiny"],
@@ -246,7 +253,7 @@ def test_calls_of_a_second_model_have_a_column_where_there_are_any():
         )
     )
     assert (calls["APD 0.7 by ar"], calls["greedy"]) == ("4.0", "-")
-    assert "second model's calls" in tables.summary(frame, "t", "Title.").shown
+    assert "second model's calls" in tables.summary(results, "t", "Title.").shown
     assert "second model's calls" not in tables.main(rows_of.prepare(rows()), "t", "Title.").shown
 
 
@@ -315,8 +322,10 @@ def test_a_table_of_experiments_with_different_items_has_those_that_all_have(mon
         "comparison": pd.DataFrame([row("lopa_1", i, task="a") for i in (0, 2)]),
     }
     monkeypatch.setattr(runs, "experiment", lambda name, tier: parts[name])
-    frame = rows_of.of("combined", "comparison", tier="mini")
-    assert {key: sorted(part.example_id) for key, part in frame.groupby(["label", "task"])} == {
+    results = rows_of.of("combined", "comparison", tier="mini")
+    assert {
+        key: sorted(part.example_id) for key, part in results.frame.groupby(["label", "task"])
+    } == {
         (label, task): [f"{task}/{i}" for i in ((0, 2) if task == "a" else range(4))]
         for label, task in [
             ("greedy", "a"),
@@ -331,10 +340,11 @@ def test_a_table_of_experiments_with_different_items_has_those_that_all_have(mon
 
 def test_depth_zero_of_psd_is_its_policy():
     bare = CONFIGS["psd"].__class__.make("psd", depth=0)
-    frame = rows_of.prepare(pd.DataFrame([row("psd", 0, config=bare), row("psd", 0)]))
-    assert rows_of.own_policy(frame, frame.setting.iloc[1]).decode.iloc[0] == bare.to_dict()
-    assert frame.label.iloc[0] == "confidence 0.9"
-    assert frame.family.iloc[0] == "confidence"
+    results = rows_of.prepare(pd.DataFrame([row("psd", 0, config=bare), row("psd", 0)]))
+    alone, drafted = results.parts
+    assert results.own_policy(drafted) == alone and alone.decoder == "psd"
+    assert results.label(alone) == "confidence 0.9"
+    assert str(alone.family) == "confidence"
 
 
 def test_bad_rows_are_refused_in_one_sentence():
@@ -346,7 +356,7 @@ def test_bad_rows_are_refused_in_one_sentence():
         rows_of.prepare(pd.concat([rows(), rows().iloc[:1]]))
 
 
-def test_table_prints_the_same_bytes_twice_and_no_clock(frame):
+def test_table_prints_the_same_bytes_twice_and_no_clock(results):
     first, second = (
         tables.summary(rows_of.prepare(rows()), "t", "Title.")._repr_html_() for _ in range(2)
     )
@@ -358,9 +368,9 @@ def test_table_prints_the_same_bytes_twice_and_no_clock(frame):
     )
 
 
-def test_table_saves_numbers_and_text(frame, tmp_path, monkeypatch):
+def test_table_saves_numbers_and_text(results, tmp_path, monkeypatch):
     monkeypatch.setattr("psd_lab.paths.RESULTS", tmp_path)
-    table = tables.summary(frame, "spatial", "Title.").save("smoke")
+    table = tables.summary(results, "spatial", "Title.").save("smoke")
     saved = pd.read_csv(tmp_path / "smoke" / "tables" / "spatial.csv")
     assert list(saved.accuracy) == list(table.data.accuracy)
     text = (tmp_path / "smoke" / "tables" / "spatial.md").read_text()

@@ -1,6 +1,4 @@
-"""Decides how the calibration of a model is drawn from plain arrays: does confidence say how often
-it is right?
-"""
+"""Calibration of a model from plain arrays: does confidence say how often it is right?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides how the learning curve of an embedded model is drawn from its training log."""
+"""The learning curve of an embedded model, from its training log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides how commit orders are drawn: aligned strips of when each position was decided."""
+"""Commit orders: aligned strips that show when each position was decided."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence as Many
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from psd_lab.report.figures.style import RC, Plot, panels
 
@@ -27,60 +28,65 @@ def strips(decodes: Mapping[str, Many], id: str, title: str, width: int = 64) ->
     data = pd.concat(parts, ignore_index=True)
     shown = int(data.position.max()) + 1
     last = max(int(data.iteration.max()), 1)
-    colours = mpl.colormaps["cividis"]
     with mpl.rc_context(RC | {"axes.grid": False}):
         figure, axes = panels(1, rows=len(named), height=0.3 + 0.62 * len(named))
         for ax, part, (model, sequence) in zip(axes, parts, named, strict=True):
-            for cell in part.itertuples():
-                shade = cell.iteration / last
-                ax.bar(
-                    cell.position,
-                    1,
-                    width=1,
-                    align="edge",
-                    color=colours(shade),
-                    linewidth=0.5,
-                    edgecolor="white",
-                )
-                if cell.depth > 0:
-                    ax.bar(cell.position + 0.12, 0.16, width=0.76, align="edge", color="#ff7f50")
-                size = 4.2 if cell.iteration > 99 else 5
-                ax.text(
-                    cell.position + 0.5,
-                    0.58,
-                    str(cell.iteration),
-                    ha="center",
-                    va="center",
-                    fontsize=size,
-                    rotation=90,
-                    color="white" if shade < 0.55 else "black",
-                )
-            ax.set(xlim=(0, shown), ylim=(0, 1), yticks=[])
+            _strip(ax, part, last)
+            ax.set(xlim=(0, shown), ylim=(0, 1), yticks=[], xticks=[])
             ax.set_title(
                 f"{model}, {sequence.label}: {sequence.n_tokens} tokens, {sequence.nfe} calls",
                 loc="left",
                 pad=2,
             )
-            ax.set_xticks([])
             if sequence is decodes[model][-1]:
-                texts = [
-                    _visible(text)
-                    for text in part.set_index("position").text.reindex(range(shown), fill_value="")
-                ]
-                ax.set_xticks(
-                    np.arange(shown) + 0.5,
-                    texts,
-                    rotation=90,
-                    fontsize=4,
-                    family="DejaVu Sans Mono",
-                )
-                ax.tick_params(length=0, pad=1)
+                _name_tokens(ax, part, shown)
     caption = (
         f"{title} The iteration that decided each position (number and shade, dark is early), first"
         f" {shown} positions of one answer; orange foot: decided by an accepted draft. Below each"
         " model's strips: the tokens of the last one."
     )
     return Plot(id, caption, data, figure)
+
+
+def _strip(ax: Axes, part: pd.DataFrame, last: int) -> None:
+    """The cells of one decode, dark for early, with their iterations."""
+    colours = mpl.colormaps["cividis"]
+    for cell in part.itertuples():
+        shade = cell.iteration / last
+        ax.bar(
+            cell.position,
+            1,
+            width=1,
+            align="edge",
+            color=colours(shade),
+            linewidth=0.5,
+            edgecolor="white",
+        )
+        if cell.depth > 0:
+            ax.bar(cell.position + 0.12, 0.16, width=0.76, align="edge", color="#ff7f50")
+        ax.text(
+            cell.position + 0.5,
+            0.58,
+            str(cell.iteration),
+            ha="center",
+            va="center",
+            fontsize=4.2 if cell.iteration > 99 else 5,
+            rotation=90,
+            color="white" if shade < 0.55 else "black",
+        )
+
+
+def _name_tokens(ax: Axes, part: pd.DataFrame, shown: int) -> None:
+    """The tokens below a strip."""
+    texts = part.set_index("position").text.reindex(range(shown), fill_value="")
+    ax.set_xticks(
+        np.arange(shown) + 0.5,
+        [_visible(text) for text in texts],
+        rotation=90,
+        fontsize=4,
+        family="DejaVu Sans Mono",
+    )
+    ax.tick_params(length=0, pad=1)
 
 
 def _cells(sequence, width: int) -> pd.DataFrame:

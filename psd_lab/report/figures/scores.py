@@ -1,6 +1,4 @@
-"""Decides how recorded scores are drawn: reliability, Precision@K of an ageing ranking, confidence
-over the decode.
-"""
+"""Recorded scores: reliability, Precision@K of an ageing ranking, confidence over the decode."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Decides how single iterations are drawn: acceptance by depth, and which axis contributes at which
-stage.
-"""
+"""Single iterations: acceptance by depth, and which axis contributes at which stage."""
 
 from __future__ import annotations
 
@@ -8,21 +6,22 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from psd_lab.report import rows as rows_of
 from psd_lab.report import steps
 from psd_lab.report.figures.style import RC, Plot, grid, look, named, panels
+from psd_lab.report.identity import Decoder, Family
+from psd_lab.report.results import Results
 
 
-def survival(frame: pd.DataFrame, id: str, title: str) -> Plot:
+def survival(results: Results, id: str, title: str) -> Plot:
     """P(at least d drafts accepted | at least d offered), models x tasks panels, one line per
     decoder family.
 
-    Each family is drawn at its greatest depth in `frame`, where the whole curve is visible.
+    Each family is drawn at its greatest depth in `results`, where the whole curve is visible.
     `subset` and `token_root` are left out: they jump over levels, so what they accept is no depth.
     """
-    walked = frame[frame.acceptor.isin(("replay", "token_chain"))]
-    deepest = walked[walked.depth == walked.groupby("family").depth.transform("max")]
-    data = steps.acceptance(deepest)
+    walked = results.frame[results.frame.acceptor.isin(("replay", "token_chain"))]
+    greatest = walked.groupby("family", sort=False).depth.transform("max")
+    data = steps.acceptance(Results(walked[walked.depth == greatest]))
     with mpl.rc_context(RC):
         figure, cells = grid(data)
         for ax, part in cells:
@@ -40,22 +39,22 @@ def survival(frame: pd.DataFrame, id: str, title: str) -> Plot:
     return Plot(id, caption, data, figure)
 
 
-def stages(frame: pd.DataFrame, settings: list[str], id: str, title: str) -> Plot:
+def stages(results: Results, decoders: list[Decoder], id: str, title: str) -> Plot:
     """Tokens per iteration from the policy's own step and from accepted drafts, by progress within
     the block; models x decoders.
     """
     parts = []
-    for model, mine in rows_of.by_model(frame):
-        for setting in settings:
-            label = rows_of.parts(mine)[setting].label.iloc[0]
-            parts.append(steps.contributions(mine, setting).assign(model=model, decoder=label))
+    for model, part in results.by_model.items():
+        for decoder in decoders:
+            by_stage = steps.contributions(part, decoder)
+            parts.append(by_stage.assign(model=model, decoder=part.label(decoder)))
     data = pd.concat(parts, ignore_index=True)
     with mpl.rc_context(RC):
         figure, axes = panels(
-            len(settings),
-            rows=len(parts) // len(settings),
-            height=0.6 + 1.9 * len(parts) / len(settings),
-            width=min(7.0, 3.5 * len(settings)),
+            len(decoders),
+            rows=len(parts) // len(decoders),
+            height=0.6 + 1.9 * len(parts) / len(decoders),
+            width=min(7.0, 3.5 * len(decoders)),
             sharey=True,
             sharex=True,
         )
@@ -117,7 +116,7 @@ def _stage_bars(ax, part: pd.DataFrame) -> None:
     ax.margins(y=0.12)
 
 
-def _line(ax, line: pd.DataFrame, family: str) -> None:
+def _line(ax, line: pd.DataFrame, family: Family) -> None:
     colour, marker = look(family)
     exact = bool(line.exact.all())
     low, high = np.nan_to_num(line.low, nan=0), np.nan_to_num(line.high, nan=1)
@@ -128,6 +127,6 @@ def _line(ax, line: pd.DataFrame, family: str) -> None:
         color=colour,
         marker=marker,
         linestyle="-" if exact else ":",
-        label=family,
+        label=str(family),
         markerfacecolor=colour if exact else "white",
     )

@@ -1,5 +1,4 @@
-"""Decides how every figure looks and how it is kept: one style, colour plus marker, byte-stable
-files.
+"""How every figure looks and is kept: one style, colour plus marker, byte-stable files.
 
 Figures are drawn at their final physical size without pyplot, so nothing global is touched and
 nothing leaks.
@@ -22,6 +21,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from psd_lab import paths
+from psd_lab.files import write_atomically
+from psd_lab.report.identity import AUTOREGRESSIVE, GREEDY, Family
+from psd_lab.report.selector import family
 from psd_lab.runs.tiers import CITED
 from psd_lib.errors import UserError
 
@@ -53,44 +55,44 @@ RC = {
 }
 # Okabe-Ito colours, each with a marker of its own: no series is told apart by hue alone.
 LOOKS = {
-    "greedy": ("#000000", "o"),
-    "top-k": ("#7f7f7f", "v"),
-    "left-to-right": ("#8c6d31", "<"),
-    "confidence": ("#0072b2", "s"),
-    "LocalLeap": ("#e69f00", "D"),
-    "Spiffy chain": ("#009e73", "^"),
-    "PSD (confidence)": ("#d55e00", "P"),
-    "PSD (LocalLeap)": ("#cc79a7", "X"),
-    "PSD (top-k)": ("#56b4e9", "p"),
-    "PSD (left-to-right)": ("#8c6d31", ">"),
-    "AR decoding": ("#5b3a8c", "*"),
+    Family(GREEDY): ("#000000", "o"),
+    Family("top_k"): ("#7f7f7f", "v"),
+    Family("left_to_right"): ("#8c6d31", "<"),
+    Family("confidence"): ("#0072b2", "s"),
+    Family("local_leap"): ("#e69f00", "D"),
+    family(decoder="spiffy"): ("#009e73", "^"),
+    family(decoder="psd"): ("#d55e00", "P"),
+    family(decoder="psd", policy="local_leap"): ("#cc79a7", "X"),
+    family(decoder="psd", policy="top_k", k=2): ("#56b4e9", "p"),
+    family(decoder="psd", policy="left_to_right"): ("#8c6d31", ">"),
+    Family(AUTOREGRESSIVE): ("#5b3a8c", "*"),
     # Letters, because no further shapes are left that can be told apart at this size.
-    "factor": ("#56b4e9", "$f$"),
-    "entropy bound": ("#56b4e9", "$b$"),
-    "margin": ("#56b4e9", "$m$"),
-    "entropy": ("#56b4e9", "$e$"),
-    "SDAR dynamic": ("#a6761d", "$d$"),
-    "SDAR static": ("#a6761d", "$s$"),
-    "SDAR sequential": ("#a6761d", "$q$"),
-    "hierarchy": ("#a6761d", "$h$"),
-    "KLASS": ("#7570b3", "$K$"),
-    "Credit": ("#7570b3", "$C$"),
-    "WINO": ("#7570b3", "$W$"),
-    "APD": ("#44525e", "$A$"),
-    "Prophet": ("#1b9e77", "$P$"),
-    "SchED": ("#1b9e77", "$T$"),
-    "LoPA": ("#e7298a", "$L$"),
-    "ETE": ("#e7298a", "$E$"),
-    "FDM": ("#e7298a", "$F$"),
-    "FDM-A": ("#e7298a", "$G$"),
-    "Spiffy": ("#009e73", "$Y$"),
-    "SSD": ("#66a61e", "$S$"),
-    "FreeDave": ("#66a61e", "$V$"),
-    "FreeDave (confidence)": ("#66a61e", "$U$"),
-    "SimSD": ("#44525e", "$M$"),
-    "PSD (factor), order_swap": ("#56b4e9", "$1$"),
-    "PSD (entropy bound), order_swap": ("#56b4e9", "$2$"),
-    "PSD (margin), order_swap": ("#56b4e9", "$3$"),
+    Family("factor"): ("#56b4e9", "$f$"),
+    Family("entropy_bound"): ("#56b4e9", "$b$"),
+    Family("margin"): ("#56b4e9", "$m$"),
+    Family("entropy"): ("#56b4e9", "$e$"),
+    Family("sdar_dynamic"): ("#a6761d", "$d$"),
+    Family("sdar_static"): ("#a6761d", "$s$"),
+    Family("sdar_sequential"): ("#a6761d", "$q$"),
+    Family("hierarchy"): ("#a6761d", "$h$"),
+    Family("klass"): ("#7570b3", "$K$"),
+    Family("credit"): ("#7570b3", "$C$"),
+    Family("wino"): ("#7570b3", "$W$"),
+    Family("apd"): ("#44525e", "$A$"),
+    family(decoder="prophet"): ("#1b9e77", "$P$"),
+    family(decoder="sched"): ("#1b9e77", "$T$"),
+    family(decoder="lopa"): ("#e7298a", "$L$"),
+    family(decoder="ete"): ("#e7298a", "$E$"),
+    family(decoder="fdm"): ("#e7298a", "$F$"),
+    family(decoder="fdm_a"): ("#e7298a", "$G$"),
+    family(decoder="spiffy", drafter="calibrated"): ("#009e73", "$Y$"),
+    family(decoder="ssd"): ("#66a61e", "$S$"),
+    family(decoder="freedave"): ("#66a61e", "$V$"),
+    family(decoder="freedave", policy="confidence"): ("#66a61e", "$U$"),
+    family(decoder="simsd"): ("#44525e", "$M$"),
+    family(decoder="psd", policy="factor", drafter="order_swap"): ("#56b4e9", "$1$"),
+    family(decoder="psd", policy="entropy_bound", drafter="order_swap"): ("#56b4e9", "$2$"),
+    family(decoder="psd", policy="margin", drafter="order_swap"): ("#56b4e9", "$3$"),
 }
 SPARE = (
     ("#44525e", "d"),
@@ -149,25 +151,22 @@ class Plot:
         return buffer.getvalue()
 
     def save(self, tier: str) -> Plot:
-        """Writes pdf, svg, png, the plotted points as csv and the caption as txt; returns the plot,
+        """Write pdf, svg, png, the plotted points as csv and the caption as txt; return the plot,
         to be shown.
 
-        Tier `mini` is what the project cites and goes to `figures/`, other tiers go beside their
-        rows.
+        The tier that the project cites goes to `figures/`, other tiers go beside their rows.
         """
         folder = folder_of(tier)
-        folder.mkdir(parents=True, exist_ok=True)
         for kind in FILES:
             write(self.figure, folder / f"{self.id}.{kind}")
-        self.data.to_csv(
-            folder / f"{self.id}.csv", index=False, float_format="%.6g", lineterminator="\n"
-        )
-        (folder / f"{self.id}.txt").write_text(self.caption + "\n", encoding="utf-8")
+        points = self.data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        write_atomically(folder / f"{self.id}.csv", points)
+        write_atomically(folder / f"{self.id}.txt", self.caption + "\n")
         return self
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Saves a figure as the kind of file that its suffix names (pdf, svg or png), the same bytes
+    """Save a figure as the kind of file that its suffix names (pdf, svg or png), the same bytes
     every time.
 
     Raises:
@@ -181,7 +180,7 @@ def write(figure: Figure, path: Path) -> None:
         )
     with mpl.rc_context(RC):
         _settle(figure)
-        figure.savefig(path, format=kind, **FILES[kind])
+        write_atomically(path, lambda draft: figure.savefig(draft, format=kind, **FILES[kind]))
 
 
 def _settle(figure: Figure) -> None:
@@ -256,18 +255,19 @@ def named(
     )
 
 
-def look(family: str) -> tuple[str, str]:
-    """(colour, marker) of a decoder family; other acceptance rules share the colour and have
-    markers of their own.
+def look(of: Family) -> tuple[str, str]:
+    """(colour, marker) of a decoder family; with other strategies than the usual ones it has the
+    colour of its method and a marker of its own.
 
-    A family that is not in the list gets one of the spare looks by its name, the same in every
-    figure.
+    A family that is not in the list gets one of the spare looks by its method and policy, the same
+    in every figure.
     """
-    if family in LOOKS:
-        return LOOKS[family]
-    name, _, rule = family.partition(", ")
-    colour, marker = LOOKS.get(name) or SPARE[zlib.crc32(name.encode()) % len(SPARE)]
-    return colour, RULES.get(rule, marker)
+    if of in LOOKS:
+        return LOOKS[of]
+    base = of.base
+    key = f"{base.method}-{base.policy}".encode()
+    colour, marker = LOOKS.get(base) or SPARE[zlib.crc32(key) % len(SPARE)]
+    return colour, RULES.get(", ".join(of.exchanged), marker)
 
 
 def model_looks(models: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Decides how accuracy against speed is drawn, and what the calls of each decoder cost."""
+"""Accuracy against speed, and what the calls of each decoder cost."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import numpy as np
 import pandas as pd
 
 from psd_lab.report.figures.style import RC, Plot, grid, look, model_looks, named, panels
-from psd_lab.report.tables import TPF_MEANS, cells, second
+from psd_lab.report.identity import Family
+from psd_lab.report.results import Results
+from psd_lab.report.tables.wording import TPF_MEANS, second_model
 
 MANY = 12  # families; beyond, some names are so long that five columns do not fit
 
 
-def points(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per (model, task, decoder) of prepared rows, with intervals; `frontier` marks the
-    Pareto set of its task.
+def points(results: Results) -> pd.DataFrame:
+    """One row per model, task and decoder, with intervals; `frontier` marks the Pareto set of its
+    cell.
     """
-    found = pd.DataFrame(cells(frame))
+    found = results.numbers
     found["frontier"] = False
     for _, part in found.groupby(["model", "task"]):
         found.loc[part.index, "frontier"] = [
@@ -30,14 +32,14 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def pareto(frame: pd.DataFrame, id: str, title: str, pooled: bool = False) -> Plot:
+def pareto(results: Results, id: str, title: str, pooled: bool = False) -> Plot:
     """Accuracy against TPF, models x tasks panels: crosses are 95 % intervals, the grey step line
     is the frontier.
 
     `pooled`: all items of a model in one panel, whatever their task. Where families are `MANY`,
     only the frontier has crosses.
     """
-    data = points(frame.assign(task="all tasks") if pooled else frame)
+    data = points(Results(results.frame.assign(task="all tasks")) if pooled else results)
     many = data.family.nunique() > MANY
     with mpl.rc_context(RC):
         figure, axes = grid(data)
@@ -54,7 +56,8 @@ def pareto(frame: pd.DataFrame, id: str, title: str, pooled: bool = False) -> Pl
     caption = (
         f"{title} {TPF_MEANS}. Crosses{', on the frontier only' if many else ''}: 95 % intervals"
         " (Wilson; bootstrap over items); grey: Pareto frontier of the point estimates; hollow:"
-        " approximate acceptance rules. Labels: threshold, k or draft depth d." + second(frame)
+        " approximate acceptance rules. Labels: threshold, k or draft depth d."
+        + second_model(results)
     )
     keep = [
         "model",
@@ -75,12 +78,12 @@ def pareto(frame: pd.DataFrame, id: str, title: str, pooled: bool = False) -> Pl
     return Plot(id, caption, data[keep], figure)
 
 
-def ledger(frame: pd.DataFrame, id: str, title: str) -> Plot:
+def ledger(results: Results, id: str, title: str) -> Plot:
     """What a token costs, one line per decoder and one mark per model: model calls, rows in them,
     milliseconds.
     """
     records = []
-    for (model, _), part in frame.groupby(["model", "setting"], sort=False):
+    for (model, _), part in results.frame.groupby(["model", "setting"], sort=False):
         tokens = part.tokens.sum()
         records.append(
             {
@@ -127,7 +130,7 @@ def ledger(frame: pd.DataFrame, id: str, title: str) -> Plot:
     return Plot(id, caption, data, figure)
 
 
-def _series(ax, family: str, series: pd.DataFrame, crossed: pd.Series) -> None:
+def _series(ax, family: Family, series: pd.DataFrame, crossed: pd.Series) -> None:
     colour, marker = look(family)
     exact, known = bool(series.exact.all()), series[crossed.loc[series.index]]
     spread = [
@@ -151,7 +154,7 @@ def _series(ax, family: str, series: pd.DataFrame, crossed: pd.Series) -> None:
         color=colour,
         marker=marker,
         linestyle="-" if exact else ":",
-        label=family,
+        label=str(family),
         markerfacecolor=colour if exact else "white",
     )
 
