@@ -1,9 +1,8 @@
-"""Decides how one decoded answer is read: text coloured by commit step, as one self-contained piece
-of HTML.
+"""Show one decoded answer: text coloured by commit step, as one self-contained piece of HTML.
 
-No script, no network and no id is needed. Shade says when (a light-to-dark scale, so that it
-survives grey print), a superscript says which draft, the tooltip says everything in words; a slider
-replays the steps where scripting is on.
+No script, no network and no id is needed. The shade shows when a token was committed (from light to
+dark, so that it survives grey print), a superscript which draft it came from, and the tooltip all
+of it in words; a slider replays the steps where scripting is on.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ SLIDE = (
 
 
 def trace_html(sequence: Any) -> str:
-    """One `Sequence` as static HTML: prompt, answer with the commit step of every token, legend,
-    calls and TPF.
+    """Return one `Sequence` as static HTML.
 
-    Tokens behind the first EOS were decoded but are no part of the answer; they are left out, and
-    their number is told.
+    It has the prompt, the answer with the commit step of every token, a legend, calls and TPF.
+    Tokens behind the first EOS were decoded but do not belong to the answer: they are counted and
+    not shown.
     """
     trace = sequence.trace
     done = np.flatnonzero(np.asarray(trace.step) >= 0)

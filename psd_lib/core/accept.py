@@ -1,4 +1,4 @@
-"""Acceptance: the walk over the guessed states, and replay, the rule that keeps every policy exact."""
+"""Acceptance: the walk over guessed states, and replay, the rule that keeps every policy exact."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class EdgeAcceptor(Acceptor):
     """An acceptor that walks from state to state along edges, starting at node 0."""
 
     def edges(self, drafts: Drafts, verified: Verified) -> Tensor:
-        """Say whether node i leads straight to node j, int64 `[S, N, N]`.
+        """Return how much node i favours node j as its next node, int64 `[S, N, N]`.
 
-        0 is no, and the largest number of a row is taken.
+        0 means that i does not lead to j. The walk takes the largest entry of row i.
         """
         raise NotImplementedError
 
@@ -78,5 +78,5 @@ class Replay(EdgeAcceptor):
         return (verified.targets[:, :, None] == drafts.tokens[:, None]).all(-1).long()
 
     def exact_for(self, policy: Policy, drafter: Drafter) -> bool:
-        """Always, unless the drafter makes the call in an approximate way of its own."""
+        """Return True unless the drafter makes the call in an approximate way of its own."""
         return drafter.exact

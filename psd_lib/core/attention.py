@@ -14,7 +14,7 @@ from psd_lib.core.denoiser import Denoiser
 
 
 def not_before(queries: Tensor, keys: Tensor) -> Tensor:
-    """Say which keys have a number up to the query's own: block-causal, or causal, attention.
+    """Return which keys have a number up to the query's own: block-causal, or causal, attention.
 
     Example, block numbers [0, 1, 1] for queries and keys::
 
@@ -26,7 +26,7 @@ def not_before(queries: Tensor, keys: Tensor) -> Tensor:
 
 
 def same(queries: Tensor, keys: Tensor) -> Tensor:
-    """Say which keys have the query's own number, such as the guessed state that they belong to."""
+    """Return which keys have the query's own number, such as that of their guessed state."""
     return queries[:, :, None] == keys[:, None, :]
 
 
@@ -36,7 +36,7 @@ def mask(seen: Tensor) -> Tensor:
 
 
 def visibility(positions: Tensor, blocks: Tensor, sees_future: bool) -> Tensor:
-    """Say which key each query may see, bool `[R, 1, C, C]`, where queries and keys are one row.
+    """Return which key each query may see, bool `[R, 1, C, C]`, where queries and keys are one row.
 
     Nobody sees keys at padding (negative position); padding queries see every real key, since a
     query without a key is undefined in some kernels. Block-causal: a query sees its own block and

@@ -1,9 +1,8 @@
-"""The canvas: prompts of different length and their masks in one left-padded tensor, each sequence
-in its own block.
+"""The canvas: prompts and the masks behind them in one left-padded tensor.
 
-Columns are shared, positions are not: a prompt of length P ends in column `prompt_end - 1` and its
-first token has position 0, so column c of sequence s has position `c - pad[s]`, negative for
-padding.
+Prompts have different lengths, and each sequence is in a block of its own. Columns are shared,
+positions are not: a prompt of length P ends in column `prompt_end - 1` and its first token has
+position 0, so column c of sequence s has position `c - pad[s]`, negative for padding.
 """
 
 from __future__ import annotations
@@ -66,9 +65,7 @@ class Canvas:
         self.done = torch.zeros(len(prompts), dtype=torch.bool, device=device)
 
     def real(self, end: Tensor | int) -> Tensor:
-        """Return how many columns before `end` hold a sequence's own tokens, int64 `[S]` on the host:
-        padding costs, but is no token.
-        """
+        """Count the columns before `end` that are not padding, int64 `[S]` on the host."""
         return end - self.padding
 
     def columns(self, ahead: int = 0) -> Tensor:
@@ -85,9 +82,9 @@ class Canvas:
         return tokens, tokens == self.mask_id
 
     def ends(self, tokens: Tensor, masked: Tensor) -> Tensor:
-        """Say which states `[S, N, W]` hold a generated EOS with nothing masked before it.
+        """Return which states `[S, N, W]` hold a generated EOS with nothing masked before it.
 
-        Bool `[S, N]`.
+        Bool `[S, N]`. EOS tokens of the prompt do not count.
         """
         generated = self.columns() >= self.prompt_end
         eos = torch.isin(tokens, self.eos) & generated[:, None]
@@ -95,12 +92,14 @@ class Canvas:
         return (eos & ~open_before).any(-1)
 
     def last_block(self) -> Tensor:
-        """Say whether a sequence's window is its last one, bool `[S]`."""
+        """Return whether each sequence's window is its last one, bool `[S]`."""
         return self.start + self.span >= self.end
 
     def write(self, tokens: Tensor, complete: Tensor, final: Tensor) -> None:
-        """Make `tokens` `[S, W]` the state; a complete window moves to the next block, a final
-        state ends the sequence.
+        """Make `tokens` `[S, W]` the state of the windows.
+
+        `complete` bool `[S]` moves a window to the next block, `final` bool `[S]` ends a sequence.
+        Finished sequences stay as they are.
         """
         columns = self.columns()
         kept = torch.where(self.done[:, None], self.ids.gather(1, columns), tokens)

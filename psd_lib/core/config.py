@@ -184,7 +184,7 @@ class DecodeConfig:
 
     @property
     def exact(self) -> bool:
-        """Say whether outputs are provably the policy's own, decoded step by step.
+        """Return whether outputs are provably the policy's own, decoded step by step.
 
         A stop rule makes them others. With an approximate cache they are the policy's own with
         that cache.
@@ -194,7 +194,7 @@ class DecodeConfig:
 
     @property
     def reconstructed(self) -> bool:
-        """Say whether a rule is not published and this is our reading of it."""
+        """Return whether some rule is not published and this is our reading of it."""
         return any(part.reconstructed for part in self._noted())
 
     @property
@@ -213,7 +213,7 @@ class DecodeConfig:
 
     @property
     def drafts(self) -> bool:
-        """Say whether anything is guessed ahead of the policy's own step."""
+        """Return whether anything is guessed ahead of the policy's own step."""
         return self.drafter.depth != 0
 
     @property

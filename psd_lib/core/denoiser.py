@@ -30,7 +30,7 @@ class Denoiser(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Return where the weights are."""
 
     def logits(
         self,
@@ -57,15 +57,15 @@ class SecondModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What rows call it."""
+        """Return the name that rows have for it."""
 
     @property
     def denoiser(self) -> Any:
-        """Its `Denoiser`."""
+        """Return its `Denoiser`."""
 
     @property
     def block_length(self) -> int:
-        """The block length that it was trained with."""
+        """Return the block length that it was trained with."""
 
 
 def model_name(value: Any) -> Any:

@@ -154,7 +154,7 @@ class Engine:
         return self.acceptor.accept(drafts, verified)
 
     def _nodes(self, drafts: Drafts) -> Nodes:
-        """Say which of the guessed states are complete or final, and which exist at all."""
+        """Return the guessed states with which of them are complete, final, or exist at all."""
         canvas, tokens = self.canvas, drafts.tokens
         masked = tokens == canvas.mask_id
         complete = ~masked.any(-1)
@@ -228,7 +228,6 @@ def _pick(values: Tensor, node: Tensor) -> Tensor:
 
 def _scatter(flat: Scores, blank: Scores, where: tuple[Tensor, ...]) -> Scores:
     """Put scores `[n]` at their (sequence, node, column) in `[S, N, W]`; the rest keeps `blank`."""
-
     found = {}
     for name, values in vars(flat).items():
         if values is not None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Forward:
-    """One call of a model: `rows` guessed states of `sequences` sequences, tokens over all rows,
-    milliseconds.
+    """One call of a model: what ran in it and how long it took.
 
-    `model` is empty for the target; a second model (judge, draft) is named, and its calls are
-    counted apart.
+    `rows` guessed states of `sequences` sequences; `query_tokens` and `key_tokens` over all rows;
+    `ms` milliseconds. `model` is empty for the target; the calls of a second model (judge, draft)
+    carry its name and are counted apart.
     """
 
     kind: str
@@ -25,11 +25,10 @@ class Forward:
 
 @dataclass
 class Ledger:
-    """All calls of a run. A batched verification is one forward, and its rows are reported beside
-    it.
+    """All calls of a run. A batched verification is one forward, however many rows it has.
 
-    `nfe`, `rows` and `query_tokens` are the target model's; `second_nfe` and `second_query_tokens`
-    are those of a second model, where there is one. Milliseconds are everybody's.
+    `nfe`, `rows` and `query_tokens` count the target model's calls, `second_nfe` and
+    `second_query_tokens` those of a second model. Milliseconds include all models.
     """
 
     forwards: list[Forward] = field(default_factory=list)
@@ -37,42 +36,42 @@ class Ledger:
 
     @property
     def nfe(self) -> int:
-        """Calls of the target model."""
+        """Return the number of calls of the target model."""
         return len(self.target)
 
     @property
     def target(self) -> list[Forward]:
-        """The target model's calls."""
+        """Return the target model's calls."""
         return [forward for forward in self.forwards if not forward.model]
 
     @property
     def second_nfe(self) -> int:
-        """Calls of a second model."""
+        """Return the number of calls of a second model."""
         return len(self.forwards) - len(self.target)
 
     @property
     def second_query_tokens(self) -> int:
-        """Tokens that went through a second model as queries."""
+        """Return how many tokens went through a second model as queries."""
         return sum(forward.query_tokens for forward in self.forwards if forward.model)
 
     @property
     def rows(self) -> int:
-        """States that went through the target model."""
+        """Return how many states went through the target model."""
         return sum(forward.rows for forward in self.target)
 
     @property
     def query_tokens(self) -> int:
-        """Tokens that went through the target model as queries."""
+        """Return how many tokens went through the target model as queries."""
         return sum(forward.query_tokens for forward in self.target)
 
     @property
     def model_ms(self) -> float:
-        """Milliseconds inside models."""
+        """Return the milliseconds inside models."""
         return sum(forward.ms for forward in self.forwards)
 
     @property
     def loop_share(self) -> float:
-        """Share of the wall time that is not the model."""
+        """Return the share of the wall time that is spent outside models."""
         return 1 - self.model_ms / self.total_ms if self.total_ms else 0.0
 
     def __add__(self, other: Ledger) -> Ledger:

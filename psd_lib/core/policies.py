@@ -23,7 +23,7 @@ def best(values: Tensor, masked: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class TopK(Policy):
-    """Commit the `k` most confident masked positions; `k` = 1 is the greedy reference of all papers.
+    """Commit the `k` most confident masked positions; with `k` = 1 this is greedy decoding.
 
     Example, k = 2::
 
@@ -42,7 +42,7 @@ class TopK(Policy):
 
     @property
     def max_commits(self) -> int | None:
-        """At most k."""
+        """Return k."""
         return self.k
 
     def select(self, scores: Scores, masked: Tensor) -> Tensor:

@@ -38,9 +38,9 @@ KINDS: dict[str, tuple[type, dict[str, Any]]] = {
 class Decoder:
     """A decoder by name: its parts, and which of them a user may set.
 
-    `options` names the parts whose options a user may set, `exchange` the parts that may be
-    replaced by another one; no acceptor is replay. `note` and `reconstructed` speak of the method as a whole; parts have
-    their own.
+    `options` names the parts whose options a user may set, `exchange` the parts that a user may
+    replace. `acceptor` None stands for replay. `note` and `reconstructed` are about the method as a
+    whole; parts have their own.
     """
 
     policy: Policy
@@ -77,8 +77,9 @@ def register(strategy: type[Kind]) -> type[Kind]:
                 return masked & (masked.cumsum(-1) % self.stride == 1 % self.stride)
 
     Raises:
-        UserError: a class of no kind, without a name or defaults, a name that is taken, and a
-            policy that breaks a promise or a declaration.
+        UserError: the class inherits none of the base classes, has no name, is not a frozen
+            dataclass or has options without defaults; its name is taken; or a policy breaks a
+            promise or a declaration.
     """
     kind, registry = kind_of(strategy)
     name = strategy.name
@@ -97,9 +98,7 @@ def register(strategy: type[Kind]) -> type[Kind]:
         raise UserError(f"the options of {kind} {name!r} need defaults: {error}.") from None
     earlier = registry.get(name) or (DECODERS.get(name) if kind == "policy" else None)
     if earlier is not None and not _may_replace(strategy, earlier):
-        raise UserError(
-            f"the {kind} name {name!r} is taken; choose another one than: {', '.join(registry)}."
-        )
+        raise UserError(f"the {kind} name {name!r} is taken; these are: {', '.join(registry)}.")
     if isinstance(example, Policy):
         check_policy(example)
         DECODERS[name] = Decoder(

@@ -56,8 +56,9 @@ class Scores:
 
 
 def ban(logits: Tensor, mask_id: int, vocab_size: int) -> Tensor:
-    """Return float32 logits `[..., V]` in which the mask token and the rows from `vocab_size` on
-    can never be chosen.
+    """Return float32 logits `[..., V]` in which what may never be chosen is -inf.
+
+    These are the mask token and the ids from `vocab_size` on, which belong to no token.
     """
     ids = torch.arange(logits.shape[-1], device=logits.device)
     return logits.float().masked_fill((ids >= vocab_size) | (ids == mask_id), float("-inf"))
@@ -124,10 +125,9 @@ def _tempered(logits: Tensor, top: Tensor, temperature: float) -> Tensor:
 
 
 def best_tokens(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the `count` most likely ids of banned float32 logits `[n, V]` and their probabilities,
-    `[n, count]` each.
+    """Return the `count` most likely ids and their probabilities, `[n, count]` each.
 
-    Equal logits go to the lower id, on every device.
+    `logits` are banned float32 `[n, V]`. Equal logits go to the lower id, on every device.
 
     Example: logits [0., 2., 2., 1.], count 3: ids [1, 2, 3].
     """
@@ -142,9 +142,10 @@ def best_tokens(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def proposed_first(
     token: Tensor, confidence: Tensor, tokens: Tensor, chances: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Move the proposed `token` `[n]` to the front of `tokens` `[n, R]`; the others keep their order.
+    """Move the proposed `token` `[n]` to the front of `tokens` `[n, R]`.
 
-    At temperature 0 nothing moves: the proposed token is the most likely one.
+    The others keep their order. At temperature 0 nothing moves: the proposed token is the most
+    likely one.
 
     Example, proposed token 7 of a position whose most likely tokens are 4, 7, 9::
 
@@ -159,10 +160,10 @@ def proposed_first(
 
 
 def order(values: Tensor, masked: Tensor) -> Tensor:
-    """Return the rank of each masked position by descending value, `[..., W]` int64; 0 is the best, ties go to
-    the lowest position.
+    """Return the rank of each masked position by descending value, int64 `[..., W]`.
 
-    Positions outside `masked` get ranks behind every masked one.
+    Rank 0 is the best; ties go to the lowest position. Positions outside `masked` rank behind
+    every masked one.
 
     Example::
 

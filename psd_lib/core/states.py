@@ -1,4 +1,4 @@
-"""What engine, drafters and acceptors hand to each other: guessed states and what became of them."""
+"""What engine, drafters and acceptors exchange: guessed states, their scores, the accepted path."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Drafts:
 
     `tokens` int64 `[S, N, W]`; `valid` bool `[S, N]`, False where a sequence has fewer nodes (node
     0 is always valid); `level` int64 `[S, N]`, 0 for node 0 and l + 1 for the children of level l.
-    `log_prior` float32 `[S, N]` is what a drafter of rival states says of each by itself, its log
-    confidence; None from all others.
+    `log_prior` float32 `[S, N]` is the drafter's own log confidence in each node, for
+    drafters of rival states; None from all others.
     """
 
     tokens: Tensor
@@ -41,7 +41,7 @@ class Drafts:
 
 @dataclass(frozen=True)
 class Verified:
-    """What the one call says of the N guessed states of each sequence: what an acceptor sees.
+    """What an acceptor sees: the N guessed states of each sequence after the one call.
 
     `scores` `[S, N, W]` are fresh; `masked` bool `[S, N, W]`; `targets` int64 `[S, N, W]` is each
     node's state after the policy's own step from the fresh scores; `live` bool `[S, N]` marks the

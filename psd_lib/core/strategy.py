@@ -1,4 +1,4 @@
-"""The strategy contract: what a policy, a drafter, an acceptor and a stop rule may say and do.
+"""The strategy contract: what a policy, a drafter, an acceptor and a stop rule may declare and do.
 
 A strategy is a frozen dataclass that describes itself: its fields are its options, all with
 defaults. Every hook has a default, so a strategy overrides only what it needs. What changes while a
@@ -50,7 +50,7 @@ class Needs:
 
 
 class Strategy(Described):
-    """What all kinds of strategies share: what they need and what they go with."""
+    """What all strategies have in common: what they need, and what they can be combined with."""
 
     @property
     def needs(self) -> Needs:
@@ -63,7 +63,7 @@ class Strategy(Described):
         return {**described, second: model_name(described[second])} if second else described
 
     def check(self, config: DecodeConfig) -> None:
-        """Raise UserError when the strategy does not go with the rest of `config`."""
+        """Raise UserError when the strategy cannot be combined with the rest of `config`."""
 
     def check_second_model(self, second: SecondModel) -> None:
         """Raise UserError when the loaded second model is of a kind that does not fit."""
@@ -162,8 +162,9 @@ class Drafter(Strategy):
 
     @property
     def level_size(self) -> int | str | None:
-        """Return the tokens that a level adds: a number, "policy" (as many as the policy's step
-        committed), or None where levels differ.
+        """Return how many tokens a level adds.
+
+        A number, "policy" for as many as the policy's step committed, or None where levels differ.
         """
         return None
 

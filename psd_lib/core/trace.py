@@ -23,15 +23,15 @@ from psd_lib.core.scores import Scores
 
 @dataclass
 class Recording:
-    """S decoded sequences on the host. Maps are `[S, G]` over the generated positions, -1 where
-    nothing was committed.
+    """S decoded sequences on the host.
 
-    `tokens` int64; `step` index of the policy step that committed a position; `iteration` index of
-    the loop iteration; `depth` 0 for the policy's own step, j for the j-th accepted draft of the
-    iteration; `confidence` float32 at commit. `per_iteration` holds `[T, S]` arrays: active, block,
-    accepted, drafted, rows, committed. `nfe`, `rows`, `query_tokens`, `model_ms`, `loop_ms` `[S]`
-    are each sequence's own share; `second_nfe` and `second_query_tokens` `[S]` are the calls of a
-    second model, which the others leave out (but not the milliseconds).
+    Maps are `[S, G]` over the generated positions, -1 where nothing was committed: `tokens` int64;
+    `step` index of the policy step that committed a position; `iteration` index of the loop
+    iteration; `depth` 0 for the policy's own step, j for the j-th accepted draft of the iteration;
+    `confidence` float32 at commit. `per_iteration` holds `[T, S]` arrays: active, block, accepted,
+    drafted, rows, committed. `nfe`, `rows`, `query_tokens`, `model_ms`, `loop_ms` `[S]` are each
+    sequence's own share; `second_nfe` and `second_query_tokens` `[S]` are the calls of a second
+    model, which the others leave out (but not the milliseconds).
     """
 
     tokens: np.ndarray
@@ -112,9 +112,9 @@ class Recorder:
     def call(self, kind: str, row_mask: Tensor, model: str = "") -> Iterator[Call]:
         """Time one call; `model` names a second model.
 
-        `row_mask` bool `[S, N]` on the host tells whose rows it holds. The caller sets `query` and
-        `key` of what it gets, int64 `[S]` on the host. On a GPU the host's one read an iteration
-        waits for the previous call, so events bracket exactly this one.
+        `row_mask` bool `[S, N]` on the host marks the rows that it holds. The caller sets `query`
+        and `key` of what it gets, int64 `[S]` on the host. On a GPU the host's one read an
+        iteration waits for the previous call, so events bracket exactly this one.
         """
         rows = row_mask.sum(-1)
         record = Call(kind, rows, len(self.iterations), model, rows * 0, rows * 0)
@@ -183,9 +183,7 @@ class Recorder:
         )
 
     def forget(self, revoked: Tensor) -> None:
-        """Decided window positions `revoked` `[S, W]` are masked again: what is recorded of their
-        commit goes.
-        """
+        """Delete the commits of window positions that are masked again, `revoked` bool `[S, W]`."""
         columns = self.canvas.columns()
         for name, value in self.maps.items():
             self.maps[name] = value.scatter(

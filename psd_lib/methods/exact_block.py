@@ -60,7 +60,7 @@ class ExactBlock(CachePlan):
 @register
 @dataclass(frozen=True)
 class Exact(CachePlan):
-    """Stand for the fastest plan that changes no decision: `exact_block` if it fits, else `none`."""
+    """Choose the fastest plan that changes no decision: `exact_block` if it fits, else `none`."""
 
     name: ClassVar[str] = "exact"
     title: ClassVar[str] = "fastest exact cache"
@@ -115,7 +115,10 @@ class PackedForward(Session):
         return result
 
     def commit(self, node: Tensor) -> None:
-        """Remember the accepted states; whether they finished a block shows at the next host read."""
+        """Remember the accepted states.
+
+        Whether they finished a block is known at the next host read.
+        """
         self.ended = node
 
     def _prefill(self, request: ForwardRequest) -> ForwardResult:
@@ -192,8 +195,9 @@ class PackedForward(Session):
         return ForwardResult(logits, query, query + canvas.real(request.start) * (counts > 0))
 
     def _visible(self, layout: Layout, real: Tensor, past: int, lead: bool) -> Tensor:
-        """What the packed queries see of the stored columns and of each other, bool `[A, 1, Q, past
-        + Q]`.
+        """Return what packed queries see: stored columns, then each other.
+
+        Bool `[A, 1, Q, past + Q]`.
 
         Example, width 2, one complete state (own window `a`, the masks behind it `b`), lead token
         `l`, one stored column::
@@ -221,8 +225,9 @@ class PackedForward(Session):
         return mask(torch.cat([seen[:, None, :].expand(-1, packed.shape[1], -1), packed], -1))
 
     def _lay_out(self, request: ForwardRequest) -> tuple[Layout, Tensor, Tensor]:
-        """The layout, and on the host each state's segment `[S, N]` and each sequence's number of
-        segments `[S]`.
+        """Return the layout, and on the host where states lie in it.
+
+        That is each state's segment `[S, N]`, and each sequence's number of segments `[S]`.
         """
         parts, at = self._parts(request), request.ahead(self.canvas.width)
         size = torch.stack(parts).long().sum(0)
@@ -242,8 +247,9 @@ class PackedForward(Session):
         return layout, slot, counts
 
     def _parts(self, request: ForwardRequest) -> list[Tensor]:
-        """Which states run their first block, which the second, and so on, bool `[S, N]` each, on
-        the host.
+        """Return which states run their first block, which the second, and so on.
+
+        Bool `[S, N]` each, on the host.
         """
         canvas, needed = self.canvas, request.wanted.any(-1)
         if canvas.reach:
@@ -261,8 +267,9 @@ class PackedForward(Session):
         return [needed, follow]
 
     def _fill(self, nodes: Tensor, layout: Layout, lead: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Token ids and positions `[A, Q]`, Q = K * W and the lead token; which keys exist `[A, K *
-        W]`.
+        """Return token ids and positions `[A, Q]`, and which keys exist, bool `[A, K * W]`.
+
+        Q is K * W, plus 1 with a lead token.
         """
         canvas = self.canvas
         own = nodes[layout.sequence[:, None], layout.node.clamp(min=0)]

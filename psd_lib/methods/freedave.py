@@ -176,7 +176,7 @@ class Subset(EdgeAcceptor):
         return contained * (child != parent).sum(-1)
 
     def exact_for(self, policy: Policy, drafter: Drafter) -> bool:
-        """For policies that declare one token a step."""
+        """Return True for policies that declare one token a step."""
         return policy.max_commits == 1 and drafter.exact
 
 

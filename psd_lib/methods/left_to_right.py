@@ -42,7 +42,7 @@ class LeftToRight(Policy):
 
     @property
     def max_commits(self) -> int | None:
-        """At most k."""
+        """Return k."""
         return self.k
 
     def select(self, scores: Scores, masked: Tensor) -> Tensor:

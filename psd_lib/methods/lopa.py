@@ -45,7 +45,7 @@ class Lookahead(Branches):
 
     @property
     def depth(self) -> int:  # type: ignore[override]
-        """Guessed states above node 0."""
+        """Return the number of guessed states above node 0."""
         return self.k
 
     def draft(self, step: Step) -> Drafts:

@@ -19,12 +19,14 @@ MOST_SPAN = 16  # 2 ** 16 subsets are sorted in a fraction of a second
 
 @lru_cache(maxsize=64)
 def order_swap(count: int, span: int = 6) -> Graph:
-    """Return the `count` cheapest subsets of the best `span` position ranks: two commit orders of the same
-    tokens both fit (ours).
+    """Return the `count` cheapest subsets of the best `span` position ranks (ours).
 
-    A subset costs 1.3 for each better rank that it skips (ranks before its worst member that it
-    lacks) and 0.7 for each member; ties go to the smaller, then to the better ranked subset.
-    `count` is at most 2^span - 1.
+    With them two commit orders of the same tokens both fit. A subset costs 1.3 for each better rank
+    that it skips (ranks before its worst member that it lacks) and 0.7 for each member; ties go to
+    the smaller, then to the better ranked subset. `count` is at most 2^span - 1.
+
+    Raises:
+        UserError: `count` is larger.
 
     Example: ``order_swap(4, 3)`` is {0}, {0, 1}, {1}, {0, 1, 2}, costs 0.7, 1.4, 2.0, 2.1.
     """

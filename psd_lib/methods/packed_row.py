@@ -101,11 +101,11 @@ class PackedRow(Session):
 
 
 def packed_mask(time: Tensor) -> Tensor:
-    """Say who sees whom among drafted tokens D and mask copies M, bool `[S, 2 W, 2 W]`, D before M;
-    `time` `[S, W]` of reveal.
+    """Return who sees whom among drafted tokens D and mask copies M, bool `[S, 2 W, 2 W]`.
 
-    D_i sees D_j with t_j <= t_i and M_j with t_j > t_i; M_i sees D_j with t_j < t_i and M_j with
-    t_j >= t_i: every position once, as a token if it was revealed by then, else as a mask.
+    D comes before M; `time` int64 `[S, W]` is the step of each reveal. D_i sees D_j with t_j <= t_i
+    and M_j with t_j > t_i; M_i sees D_j with t_j < t_i and M_j with t_j >= t_i: every position
+    once, as a token if it was revealed by then, else as a mask.
 
     Example, reveal times [2, 1], rows and columns D0 D1 M0 M1::
 

@@ -60,7 +60,7 @@ class Prophet(StopRule):
             non_negative(name, getattr(self, name))
 
     def stop(self, scores: Scores, masked: Tensor, progress: Tensor) -> Tensor:
-        """Say where the gap is large enough for the stage."""
+        """Return where the gap is large enough for the stage, bool `[...]`."""
         limit = torch.where(
             progress < 1 / 3,
             self.early_gap,

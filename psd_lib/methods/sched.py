@@ -49,7 +49,7 @@ class Sched(StopRule):
         non_negative("low_gap", self.low_gap)
 
     def stop(self, scores: Scores, masked: Tensor, progress: Tensor) -> Tensor:
-        """Say where the gap is large enough for this progress."""
+        """Return where the gap is large enough for this progress, bool `[...]`."""
         limit = self.high_gap + (self.low_gap - self.high_gap) * progress
         return (mean_gap(scores, masked) >= limit) & masked.any(-1)
 

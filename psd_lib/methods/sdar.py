@@ -44,10 +44,10 @@ def _steps(steps: int | None) -> str:
 @register
 @dataclass(frozen=True)
 class SdarStatic(Policy):
-    """Commit the quota's most confident masked positions (SDAR `low_confidence_static`, code of
-    JetAstra/SDAR).
+    """Commit the quota's most confident masked positions.
 
-    `steps` denoising steps a block, None for one position a step; see `quota`.
+    SDAR `low_confidence_static`, code of JetAstra/SDAR. `steps` denoising steps a block, None for
+    one position a step; see `quota`.
 
     Example, steps 2 (quota 2)::
 
@@ -78,12 +78,12 @@ class SdarStatic(Policy):
 @register
 @dataclass(frozen=True)
 class SdarDynamic(Policy):
-    """Commit what is above `threshold` if that fills the quota, else the quota's best (SDAR
-    `low_confidence_dynamic`).
+    """Commit what is above `threshold` if that fills the quota, else the quota's best.
 
-    Code of JetAstra/SDAR; strictly above, as there, so that threshold 1 is the static rule. With
-    one position a step it is also the default of the vLLM plug-in and of sglang for LLaDA2.
-    JetEngine's vectorised path falls back to the leftmost positions instead of the best.
+    SDAR `low_confidence_dynamic`, code of JetAstra/SDAR; strictly above, as there, so that
+    threshold 1 is the static rule. With one position a step it is also the default of the vLLM
+    plug-in and of sglang for LLaDA2. JetEngine's vectorised path falls back to the leftmost
+    positions instead of the best.
 
     Example, threshold 0.9, steps 2 (quota 2)::
 

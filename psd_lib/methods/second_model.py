@@ -17,7 +17,7 @@ class RunningModel:
     """Calls of a second model on whole canvases; the ledger counts them apart.
 
     Raises:
-        UserError: the model is a name that nobody has loaded.
+        UserError: the model is still a name, not a loaded model.
     """
 
     def __init__(self, model: Any, batch: Batch, role: str):

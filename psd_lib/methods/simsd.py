@@ -138,7 +138,7 @@ class RunningPacked(Drafter):
         return PackedDrafts(tokens, valid, node.expand_as(valid), None, revealed, self.chance)
 
     def _reveal(self, state: Tensor, left: Tensor) -> Scores:
-        """Call the draft model; at temperature > 0 tokens are sampled with this iteration's noise."""
+        """Call the draft model; at temperature > 0 sample with this iteration's noise."""
         logits, sequence = self.model.logits(state)
         batch, vocab, noise = self.batch, logits.shape[-1], None
         if batch.temperature > 0:
@@ -239,10 +239,10 @@ def _details(scores: Scores) -> tuple[Tensor | None, ...]:
 def judge(
     token: Tensor, p: Tensor, q: Tensor, uniform: Tensor, noise: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Say whether each drafted `token` `[S, W]` stands, and what takes its place otherwise.
+    """Return whether each drafted `token` `[S, W]` is accepted, and its correction otherwise.
 
     `p`, `q` `[S, W, V]` are the distributions of draft and target, `uniform` `[S, W]` is in (0, 1),
-    `noise` `[S, W, V]` is Gumbel noise. Over many draws the outcome (the token if it stands, else
+    `noise` `[S, W, V]` is Gumbel noise. Over many draws the outcome (the token if accepted, else
     the correction) is distributed as q.
     """
     mine = p.gather(-1, token[..., None])[..., 0]

@@ -19,13 +19,13 @@ MOST = 512  # nodes of a tree: each is a row of the call
 
 @lru_cache(maxsize=64)
 def mix_order(count: int, width: int = 2) -> Graph:
-    """Return SSD's mix-order tree within a budget of `count` nodes: each level takes one of the `width`
-    best remaining positions.
+    """Return SSD's mix-order tree within a budget of `count` nodes.
 
-    SSD (arXiv 2510.04147) publishes neither shape nor budget, so this is a reconstruction: a node
-    costs 1 per level and 2 per pick that was passed over, the cheapest come first, ties go to the
-    smaller, then to the better ranked state. Ways that lead to the same state are one node with
-    several parents. With `width` 1 it is the chain.
+    Each level takes one of the `width` best remaining positions. SSD (arXiv 2510.04147) publishes
+    neither shape nor budget, so this is a reconstruction: a node costs 1 per level and 2 per pick
+    that was passed over, the cheapest come first, ties go to the smaller, then to the better ranked
+    state. Ways that lead to the same state are one node with several parents. With `width` 1 it is
+    the chain.
 
     Example: ``mix_order(7)`` is {0}, {0, 1}, {1}, {0, 1, 2}, {0, 2}, {0, 1, 2, 3}, {0, 1, 3}.
     """

@@ -1,4 +1,4 @@
-"""Acceptance by token agreement (our analysis): what PSD's unpublished rule might also have been."""
+"""Acceptance by token agreement: what PSD's unpublished rule might also be (our analysis)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TokenChain(EdgeAcceptor):
         return (agrees(drafts, verified) & one_up).long()
 
     def exact_for(self, policy: Policy, drafter: Drafter) -> bool:
-        """For a declared fixed order with levels of the policy's size."""
+        """Return True for a declared fixed order with levels of the policy's size."""
         sized = drafter.level_size is not None and policy.max_commits is not None
         fits = sized and drafter.level_size in (policy.max_commits, "policy")
         return drafter.exact and policy.fixed_order and fits
@@ -39,7 +39,10 @@ class TokenChain(EdgeAcceptor):
 @register
 @dataclass(frozen=True)
 class TokenRoot(EdgeAcceptor):
-    """Accept the largest draft all of whose tokens are the fresh proposals at node 0. Approximate."""
+    """Accept the largest draft all of whose tokens are the fresh proposals at node 0.
+
+    Approximate.
+    """
 
     name: ClassVar[str] = "token_root"
 
@@ -52,6 +55,6 @@ class TokenRoot(EdgeAcceptor):
 
 
 def agrees(drafts: Drafts, verified: Verified) -> Tensor:
-    """Say whether j keeps all of i's tokens and adds only i's fresh proposals, bool `[S, N, N]`."""
+    """Return whether j keeps i's tokens and adds only i's fresh proposals, bool `[S, N, N]`."""
     child, parent = drafts.tokens[:, None], drafts.tokens[:, :, None]
     return ((child == parent) | (child == verified.scores.token[:, :, None])).all(-1)

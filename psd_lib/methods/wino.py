@@ -39,7 +39,7 @@ class Wino(Policy):
     Example, threshold 0.6, keep 0.9, `_` masked; the step before committed 3::
 
         tokens      [[ 7,  8,  9, _, _, _]]
-        hidden      [[.95, .2, .7, ., ., .]]      # probability of the standing token in the hidden twin
+        hidden      [[.95, .2, .7, ., ., .]]      # probability of the token at its hidden twin
         confidence  [[ .,  .,  ., .8, .7, .1]]
         commit      [[ 0,  0,  0, 1, 1, 0]]
         revoke      [[ 0,  1,  1, 0, 0, 0]]       # two at most
@@ -172,11 +172,11 @@ class ShadowForward(FullForward):
 
 
 def shadow_visible(visible: Tensor, twin: Tensor, end: int) -> Tensor:
-    """Return `visible` `[R, 1, C, C]` with W shadow queries and keys behind it, `[R, 1, C + W, C + W]`.
+    """Return `visible` `[R, 1, C, C]` with W shadow queries and keys behind it.
 
-    `twin` `[R, W]` are the columns that the shadows stand for; those from `end` on do not exist.
-    Nobody but the shadows sees the shadows; a shadow sees what its twin sees, without its twin, and
-    all shadows.
+    The result is `[R, 1, C + W, C + W]`. `twin` `[R, W]` are the columns that the shadows stand
+    for; those from `end` on do not exist. Nobody but the shadows sees the shadows; a shadow sees
+    what its twin sees, without its twin, and all shadows.
 
     Example, C 3, twins 1 and 2, everything visible, query rows from the top::
 

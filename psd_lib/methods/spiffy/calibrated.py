@@ -36,6 +36,7 @@ class Calibrated(Drafter):
     best token, and the two best positions together; a state [7, _, _, 9] whose best position is 2::
 
         node 1  [7, _, 3, 9]   node 2  [7, _, 4, 9]   node 3  [7, 1, 3, 9]
+
     Raises:
         UserError: the graph was calibrated for another block length than the one in force.
     """
@@ -122,13 +123,12 @@ class Calibrated(Drafter):
 
 
 def promise(graph: Graph, rank: Tensor, chance: Tensor, valid: Tensor) -> Tensor:
-    """Return how promising each formula is, log scale, `[S, N - 1]`: Spiffy's run-time score (v4), higher
-    is better.
+    """Return Spiffy's run-time score (v4) of each formula, log scale, `[S, N - 1]`.
 
-    A node's own score is the geometric mean of its pairs' probabilities `chance` `[S, W, R]`; its
-    final score is the geometric mean of its own and its best child's final score, leaves keep their
-    own. That the best child counts, and not the mean of all, is our reading. `valid` bool `[S, N]`:
-    nodes that do not exist count for nobody.
+    Higher is better. A node's own score is the geometric mean of its pairs' probabilities `chance`
+    `[S, W, R]`; its final score is the geometric mean of its own and its best child's final score,
+    leaves keep their own. That the best child counts, and not the mean of all, is our reading.
+    `valid` bool `[S, N]`: nodes that do not exist are left out.
 
     Example, formulas {0}, {1}, {0, 1} with probabilities .9 and .4: own .9, .4, .6; final .73, .49,
     .6.
@@ -148,8 +148,9 @@ def promise(graph: Graph, rank: Tensor, chance: Tensor, valid: Tensor) -> Tensor
 
 @lru_cache(maxsize=64)
 def _weights(graph: Graph, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Share of each pair in its formula `[N - 1, P, R]`, child relation bool `[N - 1, N - 1]`,
-    levels `[N - 1]`.
+    """Return the share of each pair in its formula, the child relation, and the levels.
+
+    `[N - 1, P, R]`, bool `[N - 1, N - 1]` and `[N - 1]`.
     """
     weight = torch.zeros(len(graph), graph.positions, graph.vocabulary)
     child = torch.zeros(len(graph), len(graph), dtype=torch.bool)

@@ -43,8 +43,10 @@ def instantiate(
 
 @lru_cache(maxsize=64)
 def _table(graph: Graph, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Vocabulary rank by node and position rank (-1: not in the formula), masks that each node
-    needs, its level.
+    """Return a graph as tensors.
+
+    The vocabulary rank by node and position rank (-1: not in the formula), how many masks each node
+    needs, and its level.
     """
     table = torch.full((len(graph) + 1, graph.positions + 1), -1)
     for node, formula in enumerate(graph.formulas, 1):

@@ -1,5 +1,6 @@
-"""Graph files: one JSON per calibrated graph under data/graphs, formulas with their counts and
-where they come from.
+"""Graph files: one JSON per calibrated graph under data/graphs.
+
+Each holds the formulas with their counts, and where they come from.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibrated graph as it lies on disk: formulas best first, how often each was reached, and
-    the provenance.
+    """A calibrated graph as it is stored, best formulas first.
 
-    `counts[n]` says in how many of `states` recorded states formula n was really reached.
+    `counts[n]` is the number of the `states` recorded states from which formula n was reached.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Calibration:
 
     @property
     def graph(self) -> CalibratedGraph:
-        """What decoding needs of it."""
+        """Return what decoding needs of it."""
         graph = Graph(self.formulas)
         text = json.dumps([graph.formulas, self.block_length], separators=(",", ":"))
         return CalibratedGraph(
@@ -58,7 +58,8 @@ def save(calibration: Calibration, folder: Path | None = None) -> Path:
 def load(graph: str | Path | None, folder: Path | None = None) -> Calibration:
     """Read a graph by its name in data/graphs or by the path of its file.
 
-    Raises UserError when there is no such file or when it is not a graph file.
+    Raises:
+        UserError: there is no such file, or it is not a graph file.
     """
     folder = folder or GRAPHS
     there = ", ".join(names(folder)) or "none yet"

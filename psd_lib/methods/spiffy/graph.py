@@ -1,9 +1,8 @@
-"""Draft graphs as data: which later states to guess, said in ranks instead of tokens (Spiffy, arXiv
-2509.18085).
+"""Draft graphs as data: which later states to guess, in ranks instead of tokens.
 
-A formula is a set of (position rank, vocabulary rank) pairs: "the best position gets its best
-token, the third best its second best token". Ranks are filled with positions and tokens at run
-time, so a graph is content-free and fixed beforehand.
+After Spiffy (arXiv 2509.18085). A formula is a set of (position rank, vocabulary rank) pairs: "the
+best position gets its best token, the third best its second best token". Ranks are filled with
+positions and tokens at run time, so a graph is content-free and fixed beforehand.
 """
 
 from __future__ import annotations
@@ -19,14 +18,15 @@ Formula = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Graph:
-    """A directed draft graph over the certain state (node 0, the empty formula, which is not
-    listed).
+    """A directed draft graph over the certain state, node 0.
 
-    `formulas[n - 1]` is node n. A formula is the child of every largest formula that it contains,
-    so it may have several parents and is reached through whichever of them was accepted; where
-    formulas grow pair by pair this is Spiffy's parent rule, and where a policy takes several
-    positions at once its jumps are edges too. Raises UserError when a formula is empty, names a
-    position twice, or is listed twice.
+    Node 0 is the empty formula and is not listed. `formulas[n - 1]` is node n. A formula is the
+    child of every largest formula that it contains, so it may have several parents and is reached
+    through whichever of them was accepted; where formulas grow pair by pair this is Spiffy's parent
+    rule, and where a policy takes several positions at once its jumps are edges too.
+
+    Raises:
+        UserError: a formula is empty, names a position twice, or is listed twice.
 
     Example, best and second best position in either order::
 
@@ -44,24 +44,24 @@ class Graph:
         return len(self.formulas)
 
     def first(self, count: int) -> Graph:
-        """The graph of the first `count` formulas."""
+        """Return the graph of the first `count` formulas."""
         return Graph(self.formulas[:count])
 
     @cached_property
     def positions(self) -> int:
-        """How many position ranks occur: 1 + the largest, 0 for the empty graph."""
+        """Return how many position ranks occur: 1 + the largest, 0 for the empty graph."""
         return 1 + max(
             (position for formula in self.formulas for position, _ in formula), default=-1
         )
 
     @cached_property
     def vocabulary(self) -> int:
-        """How many vocabulary ranks are needed, at least 1."""
+        """Return how many vocabulary ranks are needed, at least 1."""
         return 1 + max((token for formula in self.formulas for _, token in formula), default=0)
 
     @cached_property
     def parents(self) -> tuple[tuple[int, ...], ...]:
-        """Parents of node n at index n, node 0 included (it has none)."""
+        """Return the parents of node n at index n, node 0 included (it has none)."""
         sets = [frozenset(), *map(frozenset, self.formulas)]
         found: list[tuple[int, ...]] = []
         for child in sets:
@@ -71,7 +71,7 @@ class Graph:
 
     @cached_property
     def levels(self) -> tuple[int, ...]:
-        """Longest way from node 0 to each node, `len(self) + 1` numbers."""
+        """Return the longest way from node 0 to each node, `len(self) + 1` numbers."""
         levels = [0] * (len(self) + 1)
         for node in sorted(range(1, len(levels)), key=lambda n: len(self.formulas[n - 1])):
             levels[node] = 1 + max(levels[parent] for parent in self.parents[node])
@@ -80,9 +80,9 @@ class Graph:
 
 @dataclass(frozen=True)
 class CalibratedGraph:
-    """A graph found by calibration: best formulas first, with the block length that the
-    trajectories were recorded at.
+    """A graph found by calibration, best formulas first.
 
+    `block_length` is the one that the trajectories were recorded at.
     `name` is for labels; `digest` identifies the content in configs and rows.
     """
 
@@ -93,7 +93,7 @@ class CalibratedGraph:
 
 
 def chain(count: int) -> Graph:
-    """The nested prefixes of the position ranking: {0}, {0, 1}, {0, 1, 2}, ..."""
+    """Return the nested prefixes of the position ranking: {0}, {0, 1}, {0, 1, 2}, ..."""
     return Graph(tuple(best_tokens_of(range(size)) for size in range(1, count + 1)))
 
 
