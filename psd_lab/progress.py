@@ -22,7 +22,7 @@ FILE_VARIABLE = "PSD_PROGRESS_FILE"
 # Files that this process reads, so that only those it starts write to them; and whether it was
 # silenced before they were.
 _READ: dict[str, bool] = {}
-_LIVE: list["nullcontext[Progress]"] = []  # the bars that are shown now, the outermost first
+_LIVE: list["Progress"] = []  # the bars that are shown now, the outermost first
 
 
 def progress(iterable: Iterable[Item], total: int | None = None, label: str = "") -> Iterator[Item]:
@@ -56,8 +56,8 @@ def silenced() -> bool:
 def _bar(iterable: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
     """Show a bar; one inside another stands below it while it runs."""
     outer = _LIVE[-1] if _LIVE else None
-    with outer or _bars() as bars:
-        _LIVE.append(nullcontext(bars))
+    with nullcontext(outer) if outer else _bars() as bars:
+        _LIVE.append(bars)
         task = bars.add_task(label or "progress", total=total)
         try:
             for item in iterable:

@@ -51,7 +51,7 @@ def generate(
         if name in TAKEN:
             raise UserError(f"-o {name} is not an option of a decoder: {TAKEN[name]}.")
     for number, text in enumerate(prompt):
-        if not text.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in text):
+        if any("\ud800" <= sign <= "\udfff" for sign in text):  # bytes that Python could not read
             raise UserError(f"prompt {number} is not text in UTF-8.")
 
     import psd_lib
