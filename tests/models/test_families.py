@@ -131,7 +131,7 @@ def test_the_first_position_of_a_block_gets_its_true_prediction(name):
     model = tiny_model(5, WIDTH, family=name)
     family, network = model.family, model.denoiser.network
     prompt = ids_of(6, 1, WIDTH)
-    canvas = Canvas(model.denoiser, prompt.tolist(), WIDTH, WIDTH, family.absolute_blocks, "cpu")
+    canvas = Canvas(model.denoiser, prompt.tolist(), gen_length=WIDTH, width=WIDTH, device="cpu")
     tokens, wanted = canvas.window()
     ask = ForwardRequest(
         tokens[:, None], wanted[:, None], torch.zeros(1, 1, dtype=torch.bool), canvas.start
