@@ -1,4 +1,4 @@
-"""The experiments of PSD: tasks, runs, reports, training and the `psd` command, all on top of `psd_lib`.
+"""The experiments of PSD: tasks, runs, reports, training and the `psd` command, over `psd_lib`.
 
 psd_lab.tasks.get("mini-gsm"), psd_lab.runs.experiment("combined"), psd_lab.sandbox.check(...)
 """

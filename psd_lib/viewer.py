@@ -23,10 +23,12 @@ SHADES = (
     ("#2f659f", "#fff"),
     ("#16406f", "#fff"),
 )
-STYLE = """<style>
-.psd-trace{font:14px/1.9 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;max-width:60em;margin:.6em 0}
+_RULES = """<style>
+.psd-trace{font:14px/1.9 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;
+  max-width:60em;margin:.6em 0}
 .psd-trace p{font:13px/1.5 system-ui,sans-serif;margin:.3em 0}
-.psd-trace .psd-prompt{white-space:pre-wrap;opacity:.75;border-left:3px solid #999;padding-left:.6em;margin:.4em 0}
+.psd-trace .psd-prompt{white-space:pre-wrap;opacity:.75;border-left:3px solid #999;
+  padding-left:.6em;margin:.4em 0}
 .psd-trace .psd-text{white-space:pre-wrap;overflow-wrap:anywhere}
 .psd-trace .psd-t{border-radius:3px;padding:.12em .06em;margin-right:1px}
 .psd-trace .psd-d{border-bottom:3px solid #d55e00}
@@ -34,11 +36,12 @@ STYLE = """<style>
 .psd-trace .psd-later{background:#ddd!important;color:transparent!important;border-color:#ddd}
 .psd-trace .psd-after{opacity:.45}
 @media (scripting:none){.psd-trace .psd-slider{display:none}}
-%s
-</style>""" % "".join(
+"""
+_SHADES = "".join(
     f".psd-trace .psd-{i}{{background:{back};color:{text}}}"
     for i, (back, text) in enumerate(SHADES)
 )
+STYLE = f"{_RULES}{_SHADES}\n</style>"
 SLIDE = (
     "const r=this.closest('.psd-trace'),v=+this.value;r.querySelectorAll('.psd-t').forEach("
     "e=>e.classList.toggle('psd-later',+e.dataset.step>v));this.nextElementSibling.textContent=v"

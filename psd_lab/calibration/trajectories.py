@@ -16,8 +16,11 @@ from psd_lib.methods.spiffy import Formula
 
 @dataclass(frozen=True)
 class Note:
-    """One step of a batch: `start` int64 `[S]` of each window, -1 for finished sequences; the state
-    `node0` after it, its `masked` positions and their `rank` `[S, W]`; `tokens` `[S, W, R]` by rank.
+    """One step of a batch.
+
+    `start` int64 `[S]` is each window's first column, -1 for finished sequences; `node0` `[S, W]`
+    the state after the step, `masked` what is masked in it and `rank` the order of the masks;
+    `tokens` `[S, W, R]` the best tokens by rank.
     """
 
     start: Tensor
