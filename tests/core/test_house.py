@@ -17,8 +17,6 @@ FILES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 TESTS = {path.stem: path for path in sorted((ROOT / "tests").rglob("test_*.py"))}
-# Files over 300 lines and functions over 60, until they are cut. Nothing may be added.
-TOO_LONG: set[str] = set()
 
 
 def tree(path: Path) -> ast.Module:
@@ -107,8 +105,7 @@ def test_no_file_is_over_300_lines_and_no_function_over_60():
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 60:
                 long.add(f"{file}: {node.name}")
-    assert not long - TOO_LONG, "cut it"
-    assert not TOO_LONG - long, "cut already: remove it from the list"
+    assert not long
 
 
 def test_nobody_switches_the_formatter_or_the_width_off():
