@@ -36,7 +36,8 @@ def experiment(
     `results` (data/results unless given) as each batch finishes, so a run that is stopped goes on
     where it was. `.attrs["provenance"]` holds the described runs by id, `.attrs["conflicts"]` the
     number of rows that two runs decoded differently, and `.attrs["crashes"]` the records of the
-    items that could not be decoded: they have no row and are tried again by the next call. Raises
+    items that could not be decoded: they have no row and are tried again by the next call.
+    `.attrs["registered"]` describes the decoders that the user registered, for reports. Raises
     UserError on unknown names, impossible options, a missing model or task file, and damaged row
     files.
     """

@@ -183,7 +183,8 @@ def shipped():
     files += (ROOT / "data/models").glob("*/*.json")
     files += (ROOT / "data/models").glob("*/*.safetensors")
     files += (ROOT / "notebooks").glob("*_*.ipynb")
-    files += [ROOT / "data/claims.yaml", ROOT / "data/results/published/rows.jsonl.gz"]
+    files += [ROOT / "data" / name for name in ("claims.yaml", "decoders.json")]
+    files += [ROOT / "data/results/published/rows.jsonl.gz"]
     left_out = (".pyc", ".failed.ipynb", "/train.jsonl", "/training.json")
     return {str(path.relative_to(ROOT)) for path in files if not str(path).endswith(left_out)}
 

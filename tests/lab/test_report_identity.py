@@ -204,6 +204,20 @@ def test_an_unknown_decoder_goes_by_its_name():
     assert naming.point(Decoder.of({**decode, "builder": {"name": "none"}})) == "3"
 
 
+def test_what_a_user_registered_is_explained_by_what_its_rows_bring_along(facts):
+    theirs = {"title": "Theirs", "options": {"size": 3}, "note": "Theirs: read from its code."}
+    decode = {**CONFIGS["confidence"].to_dict(), "policy": {"name": "theirs", "size": 5}}
+    stored = pd.DataFrame([{**row("confidence", 0), "decode": {**decode, "decoder": "theirs"}}])
+    assert rows_of.prepare(stored).notes == ()
+    usual = {kind: {"name": name} for kind, name in (("drafter", "none"), ("acceptor", "replay"))}
+    usual |= {"policy": {"name": "theirs", "size": 3}}
+    decoder = {"title": "Theirs", "usual": usual, "open": ["policy"]}
+    stored.attrs["registered"] = {"policy": {"theirs": theirs}, "decoder": {"theirs": decoder}}
+    results = rows_of.prepare(stored)
+    assert results.notes == ("Theirs: read from its code.",)
+    assert str(results.find(decoder="theirs", size=5).family) == "Theirs"
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
