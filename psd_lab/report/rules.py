@@ -18,14 +18,14 @@ from psd_lab.report.pairs import Pair
 from psd_lab.report.results import Results
 from psd_lab.report.selector import Selector
 from psd_lab.report.stats import NAN, Estimate
-from psd_lib.errors import UserError
+from psd_lib.errors import unknown
 
 Chosen = Annotated[Selector, BeforeValidator(Selector.parse)]
 
 
 def _known_task(name: str) -> str:
     if name not in tasks.names():
-        raise UserError(f"unknown task {name!r}; it is one of: {', '.join(tasks.names())}.")
+        raise unknown("task", name, tasks.names())
     return name
 
 

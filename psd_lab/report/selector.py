@@ -25,7 +25,7 @@ from psd_lab.report.identity import (
     family_of,
     kind_of_policy,
 )
-from psd_lib.errors import UserError
+from psd_lib.errors import UserError, did_you_mean, unknown
 
 RUN_OPTIONS = (*RUN, "cache")
 
@@ -142,9 +142,10 @@ class _Reading:
                 if kind in self.method.open
                 for option in self._options(kind)
             ]
+            accepted = list(dict.fromkeys([*self.method.exchanged, *accepted, *RUN_OPTIONS]))
             raise UserError(
-                f"a selector of decoder {self.name!r} has no key {key!r}; it accepts:"
-                f" {', '.join(dict.fromkeys([*self.method.exchanged, *accepted, *RUN_OPTIONS]))}."
+                f"a selector of decoder {self.name!r} has no key {key!r}"
+                f"{did_you_mean(key, accepted)}; it accepts: {', '.join(accepted)}."
             )
         value = self.rest[key]
         _check(key, value, self._options(kinds[0])[key])
@@ -184,8 +185,7 @@ class _Reading:
 
 def _known(kind: str, name: Any) -> str:
     if name not in catalog.names(kind):
-        known = ", ".join(catalog.names(kind))
-        raise UserError(f"unknown {kind} {name!r} in a selector; it is one of: {known}.")
+        raise unknown(kind, name, catalog.names(kind))
     return name
 
 
