@@ -11,6 +11,7 @@ def psd(capsys, *arguments):
     return code, captured.out + captured.err
 
 
+@pytest.mark.thorough
 def test_a_plan_is_run_in_parts_on_two_machines_and_brought_together(tmp_path, capsys):
     run, here, there = tmp_path / "run", tmp_path / "here", tmp_path / "there"
     models = ("--tier", "smoke:1", "--models", "mini-sdar", "--tasks", "mini-gsm")

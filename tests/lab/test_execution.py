@@ -105,6 +105,7 @@ def rescored(task, keys):
     return {key: (score.correct, score.reason) for key, score in zip(known, scores, strict=True)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("task", ["mini-humaneval", "mini-mbpp"])
 def test_published_scores_stay(task):
     rows = published(task)

@@ -189,6 +189,7 @@ def shipped():
     return {str(path.relative_to(ROOT)) for path in files if not str(path).endswith(left_out)}
 
 
+@pytest.mark.thorough
 def test_the_wheel_holds_the_packages_and_all_that_they_read(built):
     (wheel,) = built.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
@@ -209,6 +210,7 @@ def test_the_sdist_builds_the_same_wheel_and_brings_its_tests(built):
     assert not {name for name in names if "train.jsonl" in name or ".training" in name}
 
 
+@pytest.mark.thorough
 def test_the_installed_command_works_in_an_empty_folder_and_leaves_nothing_there(
     installed, tmp_path
 ):
@@ -230,6 +232,7 @@ def test_the_installed_command_works_in_an_empty_folder_and_leaves_nothing_there
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_what_an_installed_package_writes_goes_to_a_folder_of_the_users(installed, tmp_path):
     code = """if True:
         import dataclasses
@@ -251,6 +254,7 @@ def test_what_an_installed_package_writes_goes_to_a_folder_of_the_users(installe
     assert done.stderr.splitlines() == [sentence]
 
 
+@pytest.mark.thorough
 def test_a_home_of_ones_own_is_written_to_and_a_missing_one_is_refused(installed, tmp_path):
     code = """if True:
         import sys

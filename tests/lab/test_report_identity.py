@@ -66,6 +66,7 @@ def reported(results):
     return frames, (verdicts, drawn, said)
 
 
+@pytest.mark.thorough
 def test_renaming_every_method_changes_nothing_but_words(facts):
     results = drafted()
     frames, rest = reported(results)

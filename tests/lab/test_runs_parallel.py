@@ -66,6 +66,7 @@ def test_two_processes_decode_what_one_does(project):
     )
 
 
+@pytest.mark.thorough
 def test_workers_end_with_a_parent_that_is_killed(project):
     endless = CONFIG.replace("gen_length: 12", "gen_length: 128")
     (project / "data" / "configs" / "mine.yaml").write_text(endless)

@@ -114,6 +114,7 @@ def test_parts_of_a_plan_are_its_shards_each_once(plan):
             plan.part(number, 4)
 
 
+@pytest.mark.thorough
 def test_every_engine_writes_the_same_rows(tmp_path, plan):
     whole = list(InProcess().run(plan, Settings(tmp_path / "a")))
     assert whole == list(plan.shards)
@@ -138,6 +139,7 @@ psd_lib.generate = deadly
 """
 
 
+@pytest.mark.thorough
 def test_an_item_that_kills_its_process_is_found_and_left_alone(tmp_path, config):
     config = replace(config, decoders=({"decoder": "greedy"},))
     plan = RunPlan.of(TIER, [config], size=64)
@@ -250,6 +252,7 @@ def test_a_scorer_that_breaks_loses_no_completion(tmp_path, plan, monkeypatch):
     assert len(read(folder).unscored) == 4
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_told_to_end_ends_with_its_workers(tmp_path, config):
     slow = DEADLY.replace("os.kill(os.getpid(), 9)", "import time; time.sleep(600)")
     command, environment = script(tmp_path, "Processes(1)", tmp_path / "results", slow, 1, 1)

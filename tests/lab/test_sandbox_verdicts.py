@@ -181,6 +181,7 @@ def test_a_verdict_that_may_be_the_machines_fault_needs_two_of_its_kind(
     assert attempts == len(endings.split()) and not left
 
 
+@pytest.mark.thorough
 @works
 def test_busy_neighbours_do_not_hide_that_the_limit_was_reached():
     """The kernel's clock for the limit runs ahead of the exact one while others compete."""

@@ -195,6 +195,7 @@ def test_same_seed_same_losses_and_another_seed_others(tmp_path, tokenizer):
     assert first != trained(tmp_path / "c", tokenizer, 3, replace(MICRO, seed=7))
 
 
+@pytest.mark.thorough
 def test_resumed_run_goes_on_as_if_it_had_not_stopped(tmp_path, tokenizer):
     whole = trained(tmp_path / "whole", tokenizer, 8)
     parts = trained(tmp_path / "parts", tokenizer, 3) + trained(tmp_path / "parts", tokenizer, 8)
@@ -324,6 +325,7 @@ def test_train_writes_a_folder_that_stock_qwen3_loads_completely(tmp_path, monke
     assert read_log(tmp_path / "work")
 
 
+@pytest.mark.thorough
 def test_card_shows_what_was_measured(tmp_path, tokenizer):
     recipe = replace(MICRO, tasks=("mini-gsm",))
     work = tmp_path / "work"

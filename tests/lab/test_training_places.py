@@ -234,6 +234,7 @@ def die(_rank, how):
     os._exit(3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("how", "sentence"), [("killed", "was killed by SIGKILL"), ("ended", "ended with exit code 3")]
 )

@@ -174,6 +174,7 @@ def test_a_file_that_is_no_json_object_of_fields_is_one_sentence(folder, case):
 LOAD = "import psd_lib, sys; print(psd_lib.load(sys.argv[1]).block_length)"
 
 
+@pytest.mark.thorough
 def test_files_are_utf8_whatever_the_locale(tmp_path):
     """In a process with the locale of plain C, where text is ASCII unless said otherwise."""
     folder = save_checkpoint(tiny_model(0), tmp_path / "tiny")

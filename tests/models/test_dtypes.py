@@ -63,6 +63,7 @@ print(out.tokens, out.trace.confidence.dtype)
 """
 
 
+@pytest.mark.thorough
 def test_the_default_dtype_changes_nothing():
     """In processes of their own, since the default is the process's."""
     found = {

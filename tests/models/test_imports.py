@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import psd_lib
 
 # huggingface_hub comes with transformers
@@ -51,6 +53,7 @@ def test_psd_lib_imports_what_it_needs_and_nothing_else():
     assert found - set(sys.stdlib_module_names) - {"psd_lib"} == NEEDED
 
 
+@pytest.mark.thorough
 def test_load_and_generate_work_where_only_that_is_installed():
     """In a process of its own, in which the packages of the experiment cannot be found."""
     hidden = ["pandas", "scipy", "matplotlib", "seaborn", "psd_lab", "pydantic", "IPython"]
