@@ -40,9 +40,9 @@ lint: $(READY)
 type: $(READY)
 	$(BIN)/mypy psd_lib
 
-# In a minute and a half: two cases of each parametrized test, without the longest tests.
+# In a minute and a half: one case of each parametrized test, without the longest tests.
 test-fast: $(READY)
-	$(PYTEST) tests --cases 2 -m 'not slow and not gpu and not thorough'
+	$(PYTEST) tests --cases 1 -m 'not slow and not gpu and not thorough'
 
 test: $(READY)
 	$(PYTEST) tests notebooks \
