@@ -79,7 +79,7 @@ def test_workers_end_with_a_parent_that_is_killed(project):
     (project / "script.py").write_text(SCRIPT.replace('Tier("two", 2)', 'Tier("many", 400)'))
     parent = subprocess.Popen([sys.executable, project / "script.py"], env=environment)
     try:
-        assert wait_for(lambda: list(project.glob("data/results/rows/*/*/*.jsonl")), 600)
+        assert wait_for(lambda: list(project.glob("data/results/rows/*/*/*.jsonl")), 240)
         workers = children(parent.pid)
         assert workers
     finally:
